@@ -1,0 +1,179 @@
+"""A stage for one endpoint: what a router would give it, with an outlet that keeps what comes out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pykka
+
+from actors.connections.http_listener import HttpListener
+from actors.core.actor import AsyncioActor, Drain
+from actors.core.clock import Clock, LoopClock
+from actors.core.errors import Reason, RouterError
+from actors.core.events import Event, Events
+from actors.core.message import Message, Receipt, Settlement
+from actors.core.spec import ENDPOINT, Context, EndpointSpec
+
+T = TypeVar("T")
+
+DEADLINE_S = 5.0
+
+DELIVERED = Settlement("delivered")
+
+
+@dataclass
+class KeepingOutlet:
+    """Keeps what is handed on. With `settlement`, that is how each message ends at once."""
+
+    safe: bool = False
+    settlement: Settlement | None = None
+    refusal: RouterError | None = None
+    """Raised by `offer` in place of taking the message."""
+    messages: list[Message] = field(default_factory=list)
+    receipts: list[Receipt | None] = field(default_factory=list)
+    rejected: list[tuple[Message, Reason, str]] = field(default_factory=list)
+
+    def offer(self, message: Message, receipt: Receipt | None = None) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.messages.append(message)
+        self.receipts.append(receipt)
+        if receipt is not None and self.settlement is not None:
+            receipt.settle(self.settlement)
+
+    async def put(self, message: Message, receipt: Receipt | None = None) -> None:
+        self.offer(message, receipt)
+
+    def reject(self, message: Message, receipt: Receipt | None, *, reason: Reason, error: str) -> None:
+        self.rejected.append((message, reason, error))
+
+    @property
+    def receipt(self) -> Receipt:
+        """Of the last message."""
+        receipt = self.receipts[-1]
+        assert receipt is not None
+        return receipt
+
+
+@dataclass
+class KeptStanding:
+    """What an actor last said of its remote end, and all it ever said."""
+
+    why: str | None = None
+    said: list[str | None] = field(default_factory=list)
+
+    @property
+    def away(self) -> bool:
+        return self.why is not None
+
+    def available(self) -> None:
+        self.why = None
+        self.said.append(None)
+
+    def unavailable(self, why: str) -> None:
+        self.why = why
+        self.said.append(why)
+
+
+class KeptResources:
+    """What actors share, made when it is asked for."""
+
+    def __init__(self, make: Mapping[type[Any], Callable[[], Any]]) -> None:
+        self._make = make
+        self.made: dict[type[Any], Any] = {}
+
+    def get(self, kind: type[T], name: str = "") -> T:
+        if kind not in self.made:
+            self.made[kind] = self._make[kind]()
+        made: T = self.made[kind]
+        return made
+
+
+class Stage:
+    """Starts endpoints, and stops them and what they share at its end; use `stage()`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.outlet = KeepingOutlet()
+        self.standing = KeptStanding()
+        self.events = Events()
+        self.emitted: list[Event] = []
+        self.resources = KeptResources({HttpListener: lambda: HttpListener("127.0.0.1", 0, clock=clock)})
+        self.playing: list[Played] = []
+        self.events.subscribe(Event, self.emitted.append)
+
+    def context(self, name: str = "it") -> Context:
+        return Context(name, self.outlet, self.clock, self.events, self.resources, self.standing)
+
+    async def start(self, endpoint: type[Any], options: Mapping[str, Any], name: str = "it") -> "Played":
+        """Start the endpoint with these options, as a topology gives them, and wait until it is ready."""
+        spec: EndpointSpec = getattr(endpoint, ENDPOINT)
+        actor = spec.start(spec.options.model_validate(options), self.context(name))
+        assert isinstance(actor, AsyncioActor)
+        played = Played(actor)
+        actor.observer = played
+        self.playing.append(played)
+        actor._start_actor_loop()
+        async with asyncio.timeout(DEADLINE_S):
+            await played.ready.wait()
+        return played
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Let the loop run until `condition` holds."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():  # noqa: ASYNC110  # nothing to wait on but the loop itself
+                await asyncio.sleep(0)
+
+    @property
+    def url(self) -> str:
+        """Of the listener that the endpoints share."""
+        return self.resources.get(HttpListener).url
+
+
+class Played:
+    """One running endpoint, and how it ended."""
+
+    def __init__(self, actor: AsyncioActor) -> None:
+        self.actor = actor
+        self.ready = asyncio.Event()
+        self.over = asyncio.Event()
+        self.error: Exception | None = None
+
+    def started(self, actor: pykka.Actor) -> None:
+        self.ready.set()
+
+    def ended(self, actor: pykka.Actor, error: Exception | None) -> None:
+        self.error = error
+        self.ready.set()
+        self.over.set()
+
+    async def deliver(self, message: Message) -> Any:
+        """What the endpoint answers; raises what it raises."""
+        async with asyncio.timeout(DEADLINE_S):
+            return await self.actor.actor_ref.ask(message, block=False)
+
+    async def drain(self) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await self.actor.actor_ref.ask(Drain(), block=False)
+
+    async def stop(self) -> None:
+        """As a supervisor does; a second time does nothing."""
+        if not self.over.is_set():
+            self.actor.actor_ref.stop(block=False)
+            async with asyncio.timeout(DEADLINE_S):
+                await self.over.wait()
+
+
+@asynccontextmanager
+async def stage(clock: Clock | None = None) -> AsyncIterator[Stage]:
+    """A stage on the loop's clock, or on `clock`; what still plays is stopped at the end."""
+    made = Stage(clock or LoopClock())
+    try:
+        yield made
+    finally:
+        for played in made.playing:
+            await played.stop()
+        if HttpListener in made.resources.made:
+            await made.resources.made[HttpListener].close()
