@@ -1,0 +1,1 @@
+"""The actor model: messages, mailboxes, actors and their supervision, on pykka."""

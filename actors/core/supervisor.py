@@ -1,0 +1,297 @@
+"""Starts actors, watches them end, and carries out what restart.py decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import random as _random
+from typing import Any, Literal
+
+import pykka
+from pykka import messages as pykka_messages
+
+from actors.core.actor import Drain
+from actors.core.child import Child, ChildSpec
+from actors.core.clock import Clock, Timer
+from actors.core.envelope import Envelope
+from actors.core.events import (
+    ActorCrashed,
+    ActorFailed,
+    ActorReady,
+    ActorRestarting,
+    ActorStarted,
+    ActorStopped,
+    Event,
+    Events,
+    Notice,
+)
+from actors.core.future import LoopFuture
+from actors.core.group import Group, Groups
+from actors.core.restart import Again, GiveUp, Leave, decide
+
+__all__ = ["Group", "Supervisor"]
+
+CANCELLED_AT_MOST = 2
+"""How often an actor that does not end in time is cancelled: in its handler, and in its `on_stop`."""
+
+CANCELLED_TIMEOUT_S = 5.0
+
+Afterwards = Literal["stopped", "restarting", "failed"]
+"""What a child is when it has ended as it was asked to."""
+
+
+class _Observer:
+    """Tells the supervisor what happens to one incarnation of a child."""
+
+    __slots__ = ("child", "supervisor")
+
+    def __init__(self, supervisor: Supervisor, child: Child) -> None:
+        self.supervisor = supervisor
+        self.child = child
+
+    def started(self, actor: pykka.Actor) -> None:
+        if self.child.actor is actor and self.child.state == "starting":
+            self.child.become("ready")
+            self.supervisor.events.emit(ActorReady(self.child.name))
+
+    def ended(self, actor: pykka.Actor, error: Exception | None) -> None:
+        if self.child.actor is actor:
+            self.supervisor._ended(self.child, error)
+
+
+@dataclass(slots=True)
+class _Ending:
+    """A child was asked to end."""
+
+    done: asyncio.Future[None]
+    then: Afterwards
+    event: Event | None
+
+
+class Supervisor:
+    """Every actor is a child of it: `one_for_one`, unless a group names another strategy.
+
+    Children are kept in a dict by name, in the order in which they were started. All methods are for the
+    loop's thread.
+    """
+
+    def __init__(self, *, clock: Clock, events: Events, random: Callable[[], float] = _random) -> None:
+        self.children: dict[str, Child] = {}
+        self.events = events
+        self._clock = clock
+        self._random = random
+        self._groups = Groups(self, clock)
+        self._timers: dict[Child, Timer] = {}
+        self._endings: dict[Child, _Ending] = {}
+
+    # Children
+
+    def add(self, spec: ChildSpec, *, enabled: bool = True) -> Child:
+        """Know a child by its name, without starting it."""
+        if spec.name in self.children:
+            raise ValueError(f"an actor named {spec.name} is there already")
+        child = Child(spec, self._clock, self.events)
+        self.children[spec.name] = child
+        child.become("stopped" if enabled else "disabled")
+        return child
+
+    def group(self, group: Group) -> None:
+        """Supervise these children together from now on."""
+        self._groups.add(group)
+
+    def start(self, name: str) -> Child:
+        """Start a child; `Child.settled` waits until it is ready. Starting what runs does nothing."""
+        child = self.children[name]
+        if child.state in ("stopped", "failed", "disabled", "restarting"):
+            self._cancel_timer(child)
+            self._groups.leave_alone(child)
+            self.incarnate(child)
+        return child
+
+    async def restart(self, name: str) -> Child:
+        """Stop a child if it runs, and start it with a clean history.
+
+        This revives a failed one, and with it those of its group that failed together with it.
+        """
+        child = self.children[name]
+        child.history = ()
+        names = [name]
+        if (group := self._groups.of(child)) is not None:
+            group.history = ()
+            if child.state == "failed":
+                names = [other for other in group.members if self.children[other].state == "failed"]
+        await self.stop([name])
+        for other in names:
+            self.children[other].history = ()
+            self.start(other)
+        return child
+
+    async def stop(self, names: Iterable[str]) -> None:
+        """End these children, side by side; each has its `stop_timeout_s`, then it is cancelled.
+
+        One that does not end even so is reported, and stays `stopping` until it does.
+        """
+        children = [self.children[name] for name in names]
+        for child in children:
+            self._groups.leave_alone(child)
+            self._ask_to_stop(child, "stopped", ActorStopped(child.name))
+        await self._see_off(children)
+
+    async def remove(self, names: Iterable[str]) -> None:
+        """Stop these children and forget them."""
+        names = tuple(names)
+        await self.stop(names)
+        for name in names:
+            child = self.children.pop(name)
+            self._groups.forget(child)
+            # From here on nobody hears of one that does not end.
+            child.actor = None
+            if (ending := self._endings.pop(child, None)) is not None:
+                ending.done.set_result(None)
+
+    async def stop_all(self) -> None:
+        """Stop everything, also what is about to be restarted."""
+        regrouping = self._groups.cancel()
+        await self.stop(tuple(self.children))
+        if regrouping:
+            await asyncio.wait(regrouping, timeout=CANCELLED_TIMEOUT_S)
+
+    async def drain(self, names: Sequence[str], timeout_s: float) -> None:
+        """Tell sources to stop taking in, and wait until each has; those that are not ready yet are stopped."""
+        waits: list[asyncio.Task[Any]] = []
+        loop = asyncio.get_running_loop()
+        for child in [self.children[name] for name in names]:
+            if child.state == "ready":
+                reply = LoopFuture()
+                child.mailbox.put(Envelope(Drain(), reply))
+                waits.append(loop.create_task(reply.wait(timeout_s)))
+        unready = [name for name in names if self.children[name].state in ("starting", "restarting")]
+        if unready:
+            waits.append(loop.create_task(self.stop(unready)))
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+    # Starting
+
+    def incarnate(self, child: Child) -> None:
+        """Make an actor for a child that has none, and run it."""
+        child.forget_standing()
+        child.become("starting")
+        self.events.emit(ActorStarted(child.name))
+        try:
+            actor = child.spec.make()
+            actor.adopt(child.mailbox)
+        except Exception as error:
+            self._ended(child, error)
+            return
+        actor.observer = _Observer(self, child)
+        actor.stop_timeout_s = child.spec.stop_timeout_s
+        child.actor = actor
+        actor._start_actor_loop()
+
+    def _restart_now(self, child: Child) -> None:
+        self._timers.pop(child, None)
+        if child.state == "restarting":
+            self.incarnate(child)
+
+    def _cancel_timer(self, child: Child) -> None:
+        if (timer := self._timers.pop(child, None)) is not None:
+            timer.cancel()
+
+    # Stopping
+
+    def is_up(self, child: Child) -> bool:
+        """Whether it runs or is about to, and nobody asked it to stop."""
+        ending = self._endings.get(child)
+        return child.state in ("starting", "ready", "restarting") or (ending is not None and ending.then != "stopped")
+
+    async def end(self, child: Child, then: Afterwards, event: Event | None = None) -> None:
+        """Stop a child for a group's sake; what an operator asks for goes before that."""
+        self._ask_to_stop(child, then, event)
+        await self._see_off([child])
+
+    def _ask_to_stop(self, child: Child, then: Afterwards, event: Event | None) -> None:
+        self._cancel_timer(child)
+        ending = self._endings.get(child)
+        if ending is not None:
+            if then == "stopped":
+                ending.then, ending.event = then, event
+        elif child.actor is not None:
+            self._endings[child] = _Ending(asyncio.get_running_loop().create_future(), then, event)
+            child.become("stopping")
+            child.mailbox.put(Envelope(pykka_messages._ActorStop()))
+        elif child.state == "restarting":
+            self._rest(child, then, event)
+        elif child.state == "failed" and then == "stopped":
+            child.become("stopped")
+
+    async def _see_off(self, children: Sequence[Child]) -> None:
+        """Wait until those of them that were asked to end have ended."""
+        by_timeout: dict[float, dict[asyncio.Future[None], Child]] = {}
+        for child in children:
+            if (ending := self._endings.get(child)) is not None:
+                by_timeout.setdefault(child.spec.stop_timeout_s, {})[ending.done] = child
+        await asyncio.gather(*(self._within(limit, waiting) for limit, waiting in by_timeout.items()))
+
+    async def _within(self, timeout_s: float, waiting: Mapping[asyncio.Future[None], Child]) -> None:
+        for cancelled in range(CANCELLED_AT_MOST + 1):
+            _, late = await asyncio.wait(waiting, timeout=timeout_s)
+            if not late:
+                return
+            for child in [waiting[done] for done in late]:
+                if cancelled < CANCELLED_AT_MOST:
+                    assert child.actor is not None
+                    child.actor._task.cancel()
+                else:
+                    self._endings[child].then = "stopped"
+                    self.events.emit(Notice(f"actor {child.name} does not end, though it was cancelled", "error"))
+
+    def _rest(self, child: Child, state: Afterwards, event: Event | None) -> None:
+        child.become(state)
+        if event is not None:
+            self.events.emit(event)
+        if state != "restarting":
+            child.mailbox.refuse_askers()
+
+    # What follows when one ended
+
+    def _ended(self, child: Child, error: Exception | None) -> None:
+        child.actor = None
+        if error is not None:
+            child.why = f"{type(error).__name__}: {error}"
+            self.events.emit(ActorCrashed(child.name, error))
+        ending = self._endings.pop(child, None)
+        if ending is not None:
+            self._rest(child, ending.then, ending.event)
+            if not ending.done.done():
+                ending.done.set_result(None)
+            return
+        group = self._groups.of(child)
+        own = child.spec.policy
+        policy = own if group is None else replace(group.policy, restart=own.restart)
+        history = child.history if group is None else group.history
+        decision = decide(policy, history, self._clock.now(), crashed=error is not None, random=self._random())
+        match decision:
+            case Leave():
+                self._rest(child, "stopped", ActorStopped(child.name))
+            case GiveUp(restarts):
+                failure = ActorFailed(child.name, restarts, policy.within_s, error)
+                self._rest(child, "failed", failure)
+                if group is not None:
+                    self._groups.fail(group, failure)
+            case Again(delay_s, history):
+                child.restarts += 1
+                child.become("restarting")
+                self.events.emit(ActorRestarting(child.name, delay_s, child.restarts))
+                if group is None:
+                    child.history = history
+                else:
+                    group.history = history
+                if group is None or group.strategy == "one_for_one":
+                    due = self._clock.now() + delay_s
+                    self._timers[child] = self._clock.call_at(due, lambda: self._restart_now(child))
+                else:
+                    self._groups.restart(group, child, delay_s)
