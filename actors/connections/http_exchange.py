@@ -1,0 +1,96 @@
+"""One HTTP request with its body, the one answer to it, and RFC 9457 problem details."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+
+Headers = Iterable[tuple[str, str]]
+
+
+class Responder(Protocol):
+    """Whoever carries an answer to the client."""
+
+    def answer(self, exchange: Exchange, status: int, body: bytes, content_type: str, headers: Headers) -> None: ...
+
+
+class Exchange:
+    """One request, complete with its body, and the one answer to it.
+
+    A handler gets it and answers now or later, with no task of its own in between; the client's next
+    request waits on its connection meanwhile.
+    """
+
+    __slots__ = ("_responder", "body", "headers", "method", "path", "query", "remote")
+
+    def __init__(
+        self,
+        responder: Responder,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        remote: str,
+    ) -> None:
+        self._responder: Responder | None = responder
+        self.method = method
+        self.path = path
+        self.query = query
+        """As it was sent, without the question mark."""
+        self.headers = headers
+        """Any case finds a name; `get` gives the first of several."""
+        self.body = body
+        """As it was sent: what a signature covers, and still compressed where the client compressed it."""
+        self.remote = remote
+        """The client's address."""
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return self._responder is not None
+
+    def respond(self, status: int, body: bytes = b"", content_type: str = JSON, headers: Headers = ()) -> None:
+        """Answer; does nothing where the client is gone or has its answer.
+
+        Raises `ValueError` for a header that would break out of its line.
+        """
+        responder = self._responder
+        if responder is not None:
+            responder.answer(self, status, body, content_type, headers)
+            self._responder = None
+
+    def refuse(self, status: int, detail: str, headers: Headers = (), **members: Any) -> None:
+        """Answer with problem details; `members` are extensions of theirs."""
+        self.respond(status, problem(status, detail, **members), PROBLEM, headers)
+
+    def abandon(self) -> None:
+        """The client is gone: an answer goes nowhere."""
+        self._responder = None
+
+
+def problem(status: int, detail: str, **members: Any) -> bytes:
+    """Problem details of the type that says no more than its status."""
+    document = {"type": "about:blank", "title": phrase(status), "status": status, "detail": detail}
+    return json.dumps(document | members, ensure_ascii=False).encode()
+
+
+def phrase(status: int) -> str:
+    """What RFC 9110 calls a status."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Status"
+
+
+def field_line(name: str, value: str) -> bytes:
+    """A header as it is sent; raises `ValueError` where it holds what would end its line."""
+    line = f"{name}: {value}"
+    if "\r" in line or "\n" in line or "\0" in line:
+        raise ValueError(f"the header {name!r} holds a line break")
+    return line.encode("latin-1", "replace") + b"\r\n"

@@ -1,0 +1,129 @@
+"""Which handler has which path: exact paths, which come and go while requests arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from actors.connections.http_exchange import Exchange
+from actors.core.errors import RouterError
+
+Handler = Callable[[Exchange], None]
+
+LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a listener bears from its clients; sizes in bytes."""
+
+    head_size: int = 16 * 1024
+    """Of a request line or one header, and of a whole head that arrives in pieces."""
+    headers: int = 100
+    receive_timeout_s: float = 8.0
+    """From a request's first byte to its last."""
+    slowest_bytes_per_s: int = 16 * 1024
+    """A body that comes faster than this may take longer than `receive_timeout_s`."""
+    keep_alive_s: float = 75.0
+    """How long a connection may stay open between two requests; more than the 60 s of common proxies."""
+    connections: int = 10_000
+    buffered: int = 64 * 1024 * 1024
+    """Of all bodies that are on their way in at one time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path, as it was added for one method or more."""
+
+    path: str
+    handler: Handler
+    max_body: int
+    too_large: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that a request's head alone decides."""
+
+    status: int
+    detail: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class PathTakenError(RouterError):
+    """Another handler has this path and method."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"{method} {path} is taken")
+        self.method = method
+        self.path = path
+
+
+class PathTable:
+    """Paths are compared byte for byte, as they were sent: nothing is decoded, normalised or guessed.
+
+    With `hosts`, a request whose Host names none of them (with any port) is refused: a page of another site
+    whose name was made to point here could otherwise post to a loopback listener (DNS rebinding).
+    """
+
+    def __init__(self, hosts: Iterable[str] | None = None) -> None:
+        self._paths: dict[str, dict[str, Entry]] = {}
+        self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def add(self, methods: Sequence[str], path: str, handler: Handler, *, max_body: int) -> Callable[[], None]:
+        """Lead `path` to `handler` from now on; returns what ends that.
+
+        Raises `PathTakenError`, and adds nothing then.
+        """
+        if not path.startswith("/") or "?" in path or "#" in path:
+            raise ValueError(f"not a path: {path!r}")
+        by_method = self._paths.get(path, {})
+        for method in methods:
+            if method in by_method:
+                raise PathTakenError(method, path)
+        entry = Entry(path, handler, max_body, Refusal(413, f"a body may have {max_body} bytes"))
+        self._paths[path] = by_method | dict.fromkeys(methods, entry)
+
+        def remove() -> None:
+            left = {method: kept for method, kept in self._paths.get(path, {}).items() if kept is not entry}
+            if left:
+                self._paths[path] = left
+            else:
+                self._paths.pop(path, None)
+
+        return remove
+
+    def find(self, method: str, target: str, host: str | None) -> Entry | Refusal:
+        """Who answers a request with this request line and Host."""
+        path, _, _ = target.partition("?")
+        if not path.startswith("/"):
+            # The absolute form, which a server must understand; its authority counts and Host does not.
+            _, scheme, rest = path.partition("://")
+            if not scheme:
+                return Refusal(400, "the request target is no path")
+            host, slash, path = rest.partition("/")
+            path = slash + path
+        if self._hosts is not None and not self._is_ours(host):
+            return Refusal(403, "this listener does not answer to that Host")
+        by_method = self._paths.get(path)
+        if by_method is None:
+            return Refusal(404, "nothing is at this path")
+        entry = by_method.get(method)
+        if entry is None:
+            allowed = ", ".join(sorted(by_method))
+            return Refusal(405, f"this path takes {allowed}", (("Allow", allowed),))
+        return entry
+
+    def _is_ours(self, host: str | None) -> bool:
+        assert self._hosts is not None
+        if host is None:
+            return False
+        host = host.lower()
+        if host in self._hosts:
+            return True
+        name, colon, port = host.rpartition(":")
+        return bool(colon) and name in self._hosts and (port.isascii() and port.isdigit())

@@ -1,0 +1,1 @@
+"""Endpoint types: one file each, named as the type is in a topology."""

@@ -1,0 +1,102 @@
+"""Actor classes of the user's own."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import pykka
+from pydantic import Field
+
+from actors.core.actor import AsyncioActor
+from actors.core.errors import RouterError
+from actors.core.outlet import Outlet
+from actors.core.spec import Context, Options, Standing, endpoint
+from actors.core.thread import ThreadBridge, ThreadOutlet
+
+
+class PythonOptions(Options):
+    """What a `python` actor can be told."""
+
+    class_: str = Field(
+        alias="class",
+        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$",
+        examples=["shop.orders:Enrich"],
+    )
+    """The actor class, as `package.module:Class`; it is imported when the actor starts, and not by `validate`."""
+    args: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments for the class."""
+
+
+class ActorClassError(RouterError):
+    """What `class` names cannot be used; the message says why."""
+
+
+@endpoint("python", options=PythonOptions, source=True, target=True, replies=True)
+class Python(AsyncioActor):
+    """Runs an actor class of your own: an `AsyncioActor` on the router's loop, or a `pykka.ThreadingActor`.
+
+    It is made with `args`, and with `context` or `outlet` where its `__init__` has parameters of these names:
+    the outlet hands messages on (`outlet.offer(message)`), the context has the actor's name, the clock and
+    more. `on_receive` gets each message, and what it returns is the reply. A `DeliveryError` is a failed
+    attempt; any other exception is a crash, and the actor is started anew. A threading actor may block: the
+    loop does not wait for it, and calls of its outlet return when the loop has carried them out.
+    """
+
+    def __new__(cls, options: PythonOptions, context: Context) -> AsyncioActor:  # type: ignore[misc]  # the user's
+        """The user's actor, or what stands for it on the loop."""
+        actor_class = load(options.class_)
+        if issubclass(actor_class, AsyncioActor):
+            return actor_class(**_arguments(actor_class, options, context, context.outlet))
+        loop = asyncio.get_running_loop()
+        outlet = cast(Outlet, ThreadOutlet(context.outlet, loop))  # its `put` blocks where a coroutine would wait
+        context = replace(context, outlet=outlet, standing=_ThreadStanding(context.standing, loop))
+        return ThreadBridge(partial(actor_class.start, **_arguments(actor_class, options, context, outlet)))
+
+
+class _ThreadStanding:
+    """A standing for actors off the loop's thread."""
+
+    def __init__(self, standing: Standing, loop: asyncio.AbstractEventLoop) -> None:
+        self._standing = standing
+        self._loop = loop
+
+    def available(self) -> None:
+        self._loop.call_soon_threadsafe(self._standing.available)
+
+    def unavailable(self, why: str) -> None:
+        self._loop.call_soon_threadsafe(self._standing.unavailable, why)
+
+
+def load(path: str) -> type[AsyncioActor] | type[pykka.ThreadingActor]:
+    """The actor class at `package.module:Class`; raises `ActorClassError`."""
+    module, _, name = path.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:
+        raise ActorClassError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, type) or not issubclass(found, AsyncioActor | pykka.ThreadingActor):
+        raise ActorClassError(f"{path} is no AsyncioActor and no pykka.ThreadingActor")
+    return found
+
+
+def _arguments(
+    actor_class: type[pykka.Actor], options: PythonOptions, context: Context, outlet: Outlet
+) -> dict[str, Any]:
+    offered = {"context": context, "outlet": outlet}
+    signature = inspect.signature(actor_class)
+    wanted = {name: value for name, value in offered.items() if name in signature.parameters}
+    if doubled := wanted.keys() & options.args.keys():
+        raise ActorClassError(f"{options.class_} is given {doubled.pop()} by the router, not by args")
+    arguments = wanted | options.args
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise ActorClassError(f"{options.class_} does not take these args: {error}") from None
+    return arguments
