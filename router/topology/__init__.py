@@ -1,0 +1,1 @@
+"""The topology language: load (YAML with places) ▸ model ▸ check (every problem at once) ▸ schema."""

@@ -1,0 +1,109 @@
+"""What a file says of one actor or one route, whether or not it is right: what the rules look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from router.topology.model import ActorDefinition, GroupDefinition, RouteDefinition
+from router.topology.source import Span
+from router.topology.tree import ListNode, MapNode, Node, ScalarNode
+
+Role = Literal["from", "to", "fallback", "dead_letter"]
+
+
+class Reference(NamedTuple):
+    """An actor's name in a route."""
+
+    role: Role
+    name: str
+    node: ScalarNode
+
+
+@dataclass(slots=True)
+class ActorDraft:
+    """One entry of `actors:`."""
+
+    name: str
+    key: Span
+    node: MapNode
+    definition: ActorDefinition | None = None
+    """None where the entry has problems."""
+    used: bool = False
+    """Some route names it."""
+
+    @property
+    def enabled(self) -> bool:
+        return self.definition is None or self.definition.enabled
+
+
+@dataclass(slots=True)
+class RouteDraft:
+    """One entry of `routes:`."""
+
+    name: str
+    key: Span
+    node: MapNode
+    references: tuple[Reference, ...] = ()
+    definition: RouteDefinition | None = None
+    """None where the entry has problems."""
+
+    @property
+    def durable(self) -> bool:
+        durable = self.node.get("durable")
+        return isinstance(durable, ScalarNode) and durable.value is True
+
+    def named(self, *roles: Role) -> list[Reference]:
+        """The actors in these roles, in the order of the file."""
+        return [reference for reference in self.references if reference.role in roles]
+
+
+@dataclass(slots=True)
+class GroupDraft:
+    """One entry of `groups:`."""
+
+    name: str
+    members: tuple[ScalarNode, ...]
+    definition: GroupDefinition | None
+
+
+@dataclass(slots=True)
+class Draft:
+    """A whole file."""
+
+    actors: dict[str, ActorDraft] = field(default_factory=dict)
+    routes: dict[str, RouteDraft] = field(default_factory=dict)
+    groups: dict[str, GroupDraft] = field(default_factory=dict)
+
+
+def references(route: MapNode) -> tuple[Reference, ...]:
+    """The actors that a route names, wherever the rest of it is wrong too."""
+    return tuple(Reference(role, node.value, node) for role, node in _references(route) if isinstance(node.value, str))
+
+
+def names(node: Node | None) -> Iterator[ScalarNode]:
+    """The scalars of an actor or a list of actors."""
+    if isinstance(node, ScalarNode):
+        if not node.broken:
+            yield node
+    elif isinstance(node, ListNode):
+        for item in node.items:
+            if isinstance(item, ScalarNode) and not item.broken:
+                yield item
+
+
+def _references(route: MapNode) -> Iterator[tuple[Role, ScalarNode]]:
+    yield from (("from", node) for node in names(route.get("from")))
+    to = route.get("to")
+    if isinstance(to, MapNode):
+        cases = to.get("match")
+        if isinstance(cases, ListNode):
+            for case in cases.items:
+                if isinstance(case, MapNode):
+                    yield from (("to", node) for node in names(case.get("to")))
+        yield from (("to", node) for node in names(to.get("else")))
+    else:
+        yield from (("to", node) for node in names(to))
+    yield from (("fallback", node) for node in names(route.get("fallback")))
+    yield from (("dead_letter", node) for node in names(route.get("dead_letter")))
