@@ -1,0 +1,1 @@
+"""Where messages go: route actors, their deliveries, and the ledger that proves nothing was lost."""

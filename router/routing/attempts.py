@@ -1,0 +1,305 @@
+"""Attempts at delivering: their deadlines, retries, fallbacks, and waiting for a target that is away."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import TYPE_CHECKING
+
+from actors.core.child import Child
+from actors.core.clock import Clock, Timer
+from actors.core.errors import DeliveryError, MailboxFullError, Reason
+from actors.core.events import AttemptFailed, Events, RouteResumed, RouteSuspended
+from actors.core.message import Settlement
+from router.routing.choose import RetryPolicy, TryAgain, TryNext, after_failure
+from router.routing.delivery import Delivery
+
+if TYPE_CHECKING:
+    from router.routing.route import Route
+
+AWAY: frozenset[Reason] = frozenset({"connect", "failed", "open"})
+"""Reasons that use up no attempt where the target has said that it is away."""
+
+
+class Attempts:
+    """What a route has under way at its targets. It outlives the route's actor, as a mailbox does.
+
+    Deadlines cost nothing a message: all attempts of a route have the same timeout, so `running` is in the
+    order of its deadlines, and one timer stands for its first, the next retry and the next expiry.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        *,
+        targets: Mapping[str, Child],
+        policy: RetryPolicy,
+        timeout_s: float,
+        clock: Clock,
+        events: Events,
+        random: Callable[[], float],
+    ) -> None:
+        self.running: dict[Delivery, None] = {}
+        self.retries: list[tuple[float, int, Delivery]] = []
+        self.suspended: deque[Delivery] = deque()
+        """Those whose targets are all away; while there are any the route takes nothing more."""
+        self.pausing: deque[Delivery] = deque()
+        """Those whose target's `limit` is used up for now."""
+        self._route = route
+        self._targets = targets
+        self._policy = policy
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._now = clock.now
+        self._events = events
+        self._random = random
+        self._order = count()
+        self._timer: Timer | None = None
+        self._timer_at = 0.0
+        self._resume_at = 0.0
+        for target in targets.values():
+            target.watch(self._targets_changed)
+
+    def close(self) -> None:
+        """Let go of targets and timer."""
+        for target in self._targets.values():
+            target.unwatch(self._targets_changed)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # One attempt
+
+    def begin(self, delivery: Delivery, target: Child) -> None:
+        """Hand a delivery to `target`, or do what follows where that refuses at once."""
+        delivery.target = target
+        if target.closed is not None:
+            self._away(delivery)
+            return
+        now = self._now()
+        if target.limiter is not None and (wait_s := target.limiter.take(now)) > 0.0:
+            self._pause(delivery, now + wait_s)
+            return
+        delivery.enqueued_at = now
+        self.running[delivery] = None
+        target.started += 1
+        if self._timer is None:
+            self._arm(now + self._timeout_s)
+        try:
+            target.mailbox.offer(delivery)
+        except MailboxFullError as error:
+            self.failed(delivery, DeliveryError(str(error), reason="full"))
+
+    def place(self, delivery: Delivery) -> None:
+        """Begin at the first of its candidates that is not away; where all are, wait for them."""
+        details = delivery.more()
+        for number in range(details.candidate, len(details.candidates)):
+            target = self._targets[details.candidates[number]]
+            if target.closed is None:
+                if number != details.candidate:
+                    details.candidate = number
+                    delivery.attempt = 1
+                self.begin(delivery, target)
+                return
+        if details.candidate == 0 and self._can_wait(delivery):
+            self._suspend(delivery)
+        else:
+            closed = self._targets[details.candidates[details.candidate]].closed
+            reason, why = details.last or (closed.reason, closed.why) if closed else ("failed", "")
+            self._route.give_up(delivery, reason, why)
+
+    def succeeded(self, delivery: Delivery, reply: object) -> None:
+        target = delivery.target
+        assert target is not None
+        if delivery not in self.running:
+            target.late += 1
+            return
+        del self.running[delivery]
+        target.succeeded += 1
+        if target.breaker is not None:
+            target.breaker.record(ok=True)
+        self._route.delivered(delivery, reply)
+        self._route.pump()
+
+    def dropped(self, delivery: Delivery, why: str) -> None:
+        """The target's mailbox gave it up, as the topology asks it to."""
+        if delivery in self.running:
+            del self.running[delivery]
+            assert delivery.target is not None
+            delivery.target.refused += 1
+            self._route.end(delivery, Settlement("dropped", why))
+            self._route.pump()
+
+    def failed(self, delivery: Delivery, error: DeliveryError) -> None:
+        """An attempt ended badly: try again, the next target, or give up."""
+        target = delivery.target
+        assert target is not None
+        if delivery not in self.running:
+            target.late += 1
+            return
+        del self.running[delivery]
+        if error.reason == "unknown":
+            target.unknown += 1
+        else:
+            target.refused += 1
+        if target.closed is not None and error.reason in AWAY:
+            self._away(delivery)
+        else:
+            if target.breaker is not None:
+                target.breaker.record(ok=False)
+            self._next(delivery, target, error)
+        self._route.pump()
+
+    def _next(self, delivery: Delivery, target: Child, error: DeliveryError) -> None:
+        details = delivery.more()
+        details.last = (error.reason, str(error))
+        if not details.candidates:
+            details.candidates = (target.name, *self._route.plan.fallback)
+        move = after_failure(
+            self._policy,
+            reason=error.reason,
+            retryable=error.retryable,
+            retry_after_s=error.retry_after_s,
+            attempt=delivery.attempt,
+            more_targets=details.candidate + 1 < len(details.candidates),
+            random=self._random(),
+        )
+        delay_s = move.delay_s if isinstance(move, TryAgain) else None
+        self._events.emit(
+            AttemptFailed(
+                self._route.name,
+                target.name,
+                delivery.message.id,
+                delivery.attempt,
+                error.reason,
+                str(error),
+                delay_s,
+            )
+        )
+        match move:
+            case TryAgain(delay_s):
+                self._route.ledger.retries += 1
+                delivery.attempt += 1
+                due = self._now() + delay_s
+                heapq.heappush(self.retries, (due, next(self._order), delivery))
+                self._arm(due)
+                self._route.remember(delivery)
+            case TryNext():
+                details.candidate += 1
+                delivery.attempt = 1
+                self._route.ready.append(delivery)
+            case _:
+                reason: Reason = "quarantined" if error.reason == "crashed" else error.reason
+                self._route.give_up(delivery, reason, str(error))
+
+    # Targets that are away, and limits
+
+    def _away(self, delivery: Delivery) -> None:
+        details = delivery.more()
+        if not details.candidates:
+            assert delivery.target is not None
+            details.candidates = (delivery.target.name, *self._route.plan.fallback)
+        self.place(delivery)
+
+    def _can_wait(self, delivery: Delivery) -> bool:
+        """Whether waiting for a target can end: an actor that is switched off does not come back by itself."""
+        details = delivery.more()
+        return any(self._targets[name].state != "disabled" for name in details.candidates)
+
+    def _suspend(self, delivery: Delivery) -> None:
+        details = delivery.more()
+        if not self.suspended:
+            closed = self._targets[details.candidates[0]].closed
+            why = closed.why if closed is not None else ""
+            self._events.emit(RouteSuspended(self._route.name, details.candidates[0], why))
+        self.suspended.append(delivery)
+        expires = delivery.message.expirytime
+        if expires is not None:
+            self._arm(self._now() + max(0.0, expires - self._clock.time()))
+
+    def _pause(self, delivery: Delivery, until: float) -> None:
+        self.pausing.append(delivery)
+        self._resume_at = until
+        self._arm(until)
+
+    def _targets_changed(self) -> None:
+        """Some target went away or came back: what waits in its mailbox returns, what waited for it goes on."""
+        for delivery in tuple(self.running):
+            target = delivery.target
+            assert target is not None
+            if target.closed is not None and target.mailbox.withdraw(delivery) in ("lobby", "queued"):
+                del self.running[delivery]
+                target.refused += 1
+                self._away(delivery)
+        if self.suspended and any(target.closed is None for target in self._targets.values()):
+            waiting = tuple(self.suspended)
+            self.suspended.clear()
+            self._route.ready.extend(waiting)
+            self._events.emit(RouteResumed(self._route.name))
+        self._route.pump()
+
+    # Time
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= when:
+                return
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self._clock.call_at(when, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self._now()
+        while self.running:
+            delivery = next(iter(self.running))
+            if delivery.enqueued_at + self._timeout_s > now:
+                self._arm(delivery.enqueued_at + self._timeout_s)
+                break
+            self._timed_out(delivery)
+        while self.retries and self.retries[0][0] <= now:
+            self._route.ready.append(heapq.heappop(self.retries)[2])
+        if self.retries:
+            self._arm(self.retries[0][0])
+        if self.pausing:
+            if self._resume_at <= now:
+                self._route.ready.extendleft(reversed(self.pausing))
+                self.pausing.clear()
+            else:
+                self._arm(self._resume_at)
+        self._expire_suspended(now)
+        self._route.pump()
+
+    def _timed_out(self, delivery: Delivery) -> None:
+        target = delivery.target
+        assert target is not None
+        where = target.mailbox.withdraw(delivery)
+        text = f"{target.name} did not take it within {self._timeout_s:g} s"
+        if where == "lobby":
+            self.failed(delivery, DeliveryError(f"the mailbox of {target.name} is full", reason="full"))
+        elif where == "queued":
+            self.failed(delivery, DeliveryError(text, reason="timeout_before_send"))
+        else:
+            del self.running[delivery]
+            following = delivery.successor()
+            following.target = target
+            self.running[following] = None
+            text = f"{target.name} did not answer within {self._timeout_s:g} s"
+            self.failed(following, DeliveryError(text, reason="unknown"))
+
+    def _expire_suspended(self, now: float) -> None:
+        wall = self._clock.time()
+        soonest: float | None = None
+        for delivery in tuple(self.suspended):
+            expires = delivery.message.expirytime
+            if expires is None:
+                continue
+            if expires <= wall:
+                self.suspended.remove(delivery)
+                self._route.end(delivery, Settlement("expired"))
+            elif soonest is None or expires < soonest:
+                soonest = expires
+        if soonest is not None:
+            self._arm(now + soonest - wall)

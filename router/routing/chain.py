@@ -1,0 +1,124 @@
+"""A route's steps, run one behind the other on each message."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from actors.core.errors import DeliveryError, ExpressionError, Reason
+from actors.core.message import Message, Settlement
+from actors.core.spec import Hold, Parts, StepResult, Verdict
+from router.routing.delivery import Delivery
+
+if TYPE_CHECKING:
+    from router.routing.route import Route
+
+
+class Chain:
+    """Runs the steps inside the route's actor. Its state, like the route's, outlives a crash of the actor."""
+
+    def __init__(self, route: Route) -> None:
+        self.held: dict[Delivery, None] = {}
+        """Those a step holds, or an asynchronous step works on."""
+        self._route = route
+        self._steps = route.plan.steps
+        self._repeatable = route.plan.repeatable
+
+    def run(self, delivery: Delivery) -> bool:
+        """Run the steps that remain; false where the message does not go on now."""
+        steps = self._steps
+        details = delivery.details
+        position = 0 if details is None else details.position
+        message = delivery.message
+        while position < len(steps):
+            result: Any = steps[position](message, delivery)
+            position += 1
+            if type(result) is Message:
+                message = result
+                if not self._repeatable[position - 1] and delivery.row:
+                    self._passed(delivery, message, position)
+                continue
+            delivery.message = message
+            if type(result) is CoroutineType:
+                self._await(delivery, result, position)
+            else:
+                self._carry_out(delivery, result, position)
+            return False
+        delivery.message = message
+        if delivery.details is not None:
+            delivery.details.position = position
+        return True
+
+    def resume(self, delivery: Delivery, message: Message) -> None:
+        """A step lets go of what it held."""
+        if delivery in self.held:
+            del self.held[delivery]
+            delivery.message = message
+            self._route.ready.append(delivery)
+            self._route.pump()
+
+    def conclude(self, delivery: Delivery, verdict: Verdict) -> None:
+        """A step says that it ends here."""
+        self.held.pop(delivery, None)
+        if verdict.outcome == "dead_lettered":
+            self._route.give_up(delivery, "invalid", verdict.reason or "a step dead-lettered it")
+        else:
+            self._route.end(delivery, Settlement(verdict.outcome, verdict.reason))
+        self._route.pump()
+
+    def failed(self, delivery: Delivery, error: ExpressionError | DeliveryError) -> None:
+        """A step could not be evaluated on this message; no repetition would change that."""
+        reason: Reason = error.reason if isinstance(error, DeliveryError) else "expression"
+        self._route.give_up(delivery, reason, str(error))
+
+    def _passed(self, delivery: Delivery, message: Message, position: int) -> None:
+        delivery.message = message
+        delivery.more().position = position
+        self._route.remember(delivery)
+
+    def _carry_out(self, delivery: Delivery, result: StepResult, position: int) -> None:
+        """What a step said that did not simply return a message."""
+        delivery.more().position = position
+        match result:
+            case Message():
+                self._passed(delivery, result, position)
+                self._route.ready.appendleft(delivery)
+            case Verdict():
+                self.conclude(delivery, result)
+            case Parts():
+                self._route.branches.split(delivery, result)
+            case Hold():
+                self.held[delivery] = None
+            case _:
+                raise TypeError(f"step {position} of {self._route.name} returned {type(result).__name__}")
+
+    def _await(self, delivery: Delivery, result: Awaitable[StepResult], position: int) -> None:
+        actor = self._route.actor
+        assert actor is not None
+        self.held[delivery] = None
+        self._route.engaged += 1
+        actor.spawn(self._awaited(delivery, result, position))
+
+    async def _awaited(self, delivery: Delivery, result: Awaitable[StepResult], position: int) -> None:
+        back = True
+        try:
+            outcome = await result
+            del self.held[delivery]
+            back = False
+            self._carry_out(delivery, outcome, position)
+        except (ExpressionError, DeliveryError) as error:
+            self.held.pop(delivery, None)
+            back = False
+            self.failed(delivery, error)
+        except Exception as error:
+            self.held.pop(delivery, None)
+            back = False
+            self._route.crashed(delivery, error)
+        finally:
+            self._route.engaged -= 1
+            if back and delivery in self.held:
+                # The actor ended, and this task with it: the step is run again.
+                del self.held[delivery]
+                self._route.ready.appendleft(delivery)
+            self._route.pump()

@@ -1,0 +1,262 @@
+"""How messages get into a route: acceptance, the journal, and what waits in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+from actors.core.clock import Clock
+from actors.core.errors import BackPressureError, RouterError
+from actors.core.events import Events, Notice
+from actors.core.message import Message, Receipt
+from actors.core.spec import Adopting
+from router.routing.delivery import Delivery
+from router.routing.probe import Probe
+from router.store.journal import Journal, Row
+
+if TYPE_CHECKING:
+    from router.routing.route import Route
+
+MAX_COMMITTING = 10_000
+"""Messages that may wait for one commit; beyond it sources are refused."""
+
+POISON_STARTS = 3
+"""A message that was in hand at so many starts in a row that died is quarantined."""
+
+
+class Intake:
+    """Accepts messages: into the route's mailbox, after the journal's commit where the route is durable.
+
+    What a durable route has no room for stays on disk alone (`backlog`), and is loaded in its order when the
+    mailbox has emptied by half. The order of the journal's rows is the order of acceptance.
+    """
+
+    def __init__(self, route: Route, *, journal: Journal, clock: Clock, events: Events) -> None:
+        self.backlog = 0
+        """Messages that are in the journal and not in the mailbox."""
+        self.committing = 0
+        """Messages whose commit is awaited; they are not accepted yet."""
+        self.closing = False
+        """Nothing more is taken in."""
+        self.marking: dict[Delivery, None] = {}
+        """Suspects whose mark in the journal is being committed."""
+        self._route = route
+        self._plan = route.plan
+        self._durable = route.plan.durable
+        self._journal = journal
+        self._now = clock.now
+        self._events = events
+        self._last_row = 0
+        self._committed_row = 0
+        self._suspects = 0
+        """How many of the rows to come were there when the router died."""
+        self._loading = False
+        self._receipts: dict[int, Receipt] = {}
+        self.waiters: deque[asyncio.Future[None]] = deque()
+        """Sources that wait for room."""
+
+    # Acceptance
+
+    def refusal(self) -> BackPressureError | None:
+        """Why a message cannot be taken now."""
+        route = self._route
+        if self.closing:
+            return BackPressureError(f"route {route.name} is stopping", route=route.name, retry_after_s=5.0)
+        if self._durable:
+            if self._journal.is_full:
+                return BackPressureError("the journal is full", route=route.name, retry_after_s=10.0)
+            if self.committing >= MAX_COMMITTING:
+                return BackPressureError("the journal is behind", route=route.name)
+        elif len(route.mailbox.messages) >= route.mailbox.capacity:
+            return BackPressureError(f"route {route.name} is full", route=route.name)
+        elif route.attempts.suspended:
+            away = f"every target of route {route.name} is away"
+            return BackPressureError(away, route=route.name, retry_after_s=5.0)
+        return None
+
+    def check(self) -> None:
+        """Raise why a message cannot be taken now, and count it."""
+        refusal = self.refusal()
+        if refusal is not None:
+            self._route.ledger.refused_at_source += 1
+            raise refusal
+
+    def offer(self, message: Message, receipt: Receipt | None) -> None:
+        """Take a message, or raise `BackPressureError`."""
+        refusal = self.refusal()
+        if refusal is not None:
+            self._route.ledger.refused_at_source += 1
+            raise refusal
+        self.accept(message, receipt)
+
+    def accept(self, message: Message, receipt: Receipt | None) -> None:
+        """Take a message in; `check` must have passed in this turn of the loop."""
+        route = self._route
+        if not self._durable:
+            route.ledger.accepted += 1
+            route.mailbox.offer(Delivery(route, message, receipt, self._now()))
+            return
+        self.committing += 1
+        entry = _Entry(message, receipt)
+        entry.row = self._journal.append(route.name, message.to_bytes(), partial(self._committed, entry))
+
+    async def replay(self, message: Message, *, letter: str, target: str | None, timeout_s: float) -> bool:
+        """Take a dead letter in anew, past a full mailbox; true as soon as `letter` is not needed any more.
+
+        With a `target` it goes there, behind the steps; else the route is evaluated anew. False says that it
+        failed again and stands in its letter's place. Raises `StorageError` where the journal cannot keep it,
+        and `TimeoutError` where it has not ended in time.
+        """
+        probe = Probe(asyncio.get_running_loop().create_future())
+        route = self._route
+        if self._plan.durable and target is None:
+            self.accept(message, probe)
+            await probe.wait(wait=False, timeout_s=timeout_s)
+            return True
+        route.ledger.accepted += 1
+        delivery = Delivery(route, message, probe, self._now())
+        details = delivery.more()
+        details.letter = letter
+        if target is not None:
+            details.position = len(self._plan.steps)
+            details.candidates = (target,)
+        route.ready.append(delivery)
+        route.pump()
+        settlement = await probe.wait(wait=True, timeout_s=timeout_s)
+        return settlement is None or settlement.outcome != "dead_lettered"
+
+    def _committed(self, entry: _Entry, error: Exception | None) -> None:
+        self.committing -= 1
+        self._committed_row = max(self._committed_row, entry.row)
+        if error is not None:
+            if entry.receipt is not None:
+                wrapped = error if isinstance(error, RouterError) else RouterError(str(error))
+                entry.receipt.refuse(wrapped)
+            self._events.emit(Notice(f"route {self._route.name} cannot journal: {error}", "error"))
+            return
+        route = self._route
+        route.ledger.accepted += 1
+        mailbox = route.mailbox
+        if self.backlog or len(mailbox.messages) >= mailbox.capacity:
+            self.backlog += 1
+            if entry.receipt is not None:
+                self._receipts[entry.row] = entry.receipt
+        else:
+            self._last_row = entry.row
+            delivery = Delivery(route, entry.message, entry.receipt, self._now())
+            delivery.row = entry.row
+            mailbox.offer(delivery)
+        if entry.receipt is not None:
+            entry.receipt.accept()
+
+    async def room(self) -> None:
+        """Wait until `refusal` may be None again."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self.waiters:
+                self.waiters.remove(waiter)
+
+    def let_in(self) -> None:
+        """Wake those who wait for room, where there is some."""
+        while self.waiters and self.refusal() is None:
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    # The journal's backlog
+
+    def recover(self, *, unclean: bool) -> int:
+        """At the start: take over what the last run left in the journal; returns how many messages."""
+        self.backlog = self._journal.waiting(self._plan.name)
+        self._committed_row = self._journal.newest(self._plan.name)
+        self._route.ledger.accepted += self.backlog
+        self._suspects = self.backlog if unclean else 0
+        return self.backlog
+
+    def refill(self) -> None:
+        """Load more of the backlog where the mailbox has room for it."""
+        mailbox = self._route.mailbox
+        actor = self._route.actor
+        if self._loading or actor is None or len(mailbox.messages) > mailbox.capacity // 2:
+            return
+        self._loading = True
+        actor.spawn(self._load(mailbox.capacity - len(mailbox.messages)))
+
+    async def _load(self, limit: int) -> None:
+        try:
+            rows = await self._journal.load(self._plan.name, self._last_row, limit)
+            # A row whose commit the loop has not heard of yet comes by itself.
+            rows = [row for row in rows if row.row <= self._committed_row]
+            for row in rows:
+                self._last_row = row.row
+                self.backlog -= 1
+                self._take_over(row)
+            if not rows and self.backlog:
+                self._events.emit(Notice(f"the journal lacks {self.backlog} messages of {self._plan.name}", "error"))
+                self.backlog = 0
+        finally:
+            self._loading = False
+        self._route.pump()
+
+    def _take_over(self, row: Row) -> None:
+        route = self._route
+        delivery = Delivery(route, Message.from_bytes(row.message), self._receipts.pop(row.row, None), self._now())
+        delivery.row = row.row
+        delivery.attempt = max(1, row.attempts)
+        if row.position or row.delivered:
+            details = delivery.more()
+            details.position = row.position
+            details.done = row.delivered
+        suspect = self._suspects > 0
+        self._suspects -= suspect
+        if row.hands >= POISON_STARTS:
+            why = f"it was in hand at {row.hands} starts in a row that died"
+            route.give_up(delivery, "quarantined", why)
+            return
+        for step in self._plan.steps[: row.position]:
+            if isinstance(step, Adopting):
+                step.adopt(delivery.message.id, delivery)
+        if suspect:
+            delivery.more().suspect = True
+        route.mailbox.messages.append(delivery)
+
+    def mark(self, delivery: Delivery) -> None:
+        """Commit that a suspect is taken in hand, before it is."""
+        self.marking[delivery] = None
+        self._route.engaged += 1
+        self._journal.mark_in_hand(delivery.row, partial(self._marked, delivery))
+
+    def _marked(self, delivery: Delivery, error: Exception | None) -> None:
+        self.marking.pop(delivery, None)
+        self._route.engaged -= 1
+        if delivery.route is not None:
+            # Where the mark cannot be kept the message goes on all the same: it is only a suspect.
+            delivery.more().suspect = False
+            self._route.ready.append(delivery)
+            self._route.pump()
+
+    def settled(self, delivery: Delivery) -> None:
+        """It ended: its row may go, whenever that is convenient."""
+        self._journal.settle(delivery.row)
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages are on their way into the mailbox."""
+        return bool(self.committing or self._loading)
+
+
+class _Entry:
+    """A message that waits for its commit."""
+
+    __slots__ = ("message", "receipt", "row")
+
+    def __init__(self, message: Message, receipt: Receipt | None) -> None:
+        self.message = message
+        self.receipt = receipt
+        self.row = 0

@@ -1,0 +1,298 @@
+"""A route: takes messages in, runs its steps on them, hands them to targets, and ends each by a name."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from actors.core.actor import AsyncioActor
+from actors.core.child import Child
+from actors.core.clock import Clock
+from actors.core.errors import DeliveryError, ExpressionError, Reason, RouterError
+from actors.core.events import Events, MessageLost
+from actors.core.mailbox import Mailbox
+from actors.core.message import Settlement
+from router.routing.attempts import Attempts
+from router.routing.branches import Branches
+from router.routing.burial import Burial
+from router.routing.chain import Chain
+from router.routing.delivery import DELIVERED, Delivery
+from router.routing.intake import Intake
+from router.routing.ledger import Balance, Ledger
+from router.routing.order import Order
+from router.routing.plan import RoutePlan
+from router.store.dead_letters import DeadLetters
+from router.store.journal import Journal
+
+
+class Route:
+    """The state of one route. Its actor runs it, and may crash; this outlives the crash, as a mailbox does.
+
+    A message's way through it: `Intake` (accepted, journaled) → mailbox → `advance` (expiry, `when`, order,
+    steps, choice of targets) → `Attempts` → `end`. Whatever frees a place calls `pump`, which goes on with
+    the next message at once, in the caller's turn of the loop: a task switch for each would double the cost
+    of a hop.
+    """
+
+    def __init__(
+        self,
+        plan: RoutePlan,
+        *,
+        mailbox: Mailbox,
+        targets: Mapping[str, Child],
+        journal: Journal,
+        dead_letters: DeadLetters,
+        clock: Clock,
+        events: Events,
+        random: Callable[[], float],
+    ) -> None:
+        self.plan = plan
+        self.name = plan.name
+        self.mailbox = mailbox
+        self.ledger = Ledger()
+        self.ready: deque[Delivery] = deque()
+        """What goes on before the mailbox is looked into: due retries, parts of a split, next targets."""
+        self.actor: RouteActor | None = None
+        self._events = events
+        self._clock = clock
+        self._targets = targets
+        self._journal = journal
+        self._pumping = False
+        self._concurrency = plan.concurrency
+        self.engaged = 0
+        """Places of `concurrency` that asynchronous steps and marks in the journal take, besides attempts."""
+        self._straight = targets[plan.straight] if plan.straight is not None else None
+        self.order = Order(plan.order_by)
+        self.chain = Chain(self)
+        self.branches = Branches(self, targets=targets, journal=journal)
+        self.attempts = Attempts(
+            self,
+            targets=targets,
+            policy=plan.retry,
+            timeout_s=plan.timeout_s,
+            clock=clock,
+            events=events,
+            random=random,
+        )
+        self.intake = Intake(self, journal=journal, clock=clock, events=events)
+        self.burial = Burial(self, dead_letters=dead_letters, targets=targets, clock=clock, events=events)
+
+    # Taking messages on
+
+    def held_back(self) -> bool:
+        """Whether nothing more is taken from the mailbox for now."""
+        attempts, chain, order, burial = self.attempts, self.chain, self.order, self.burial
+        # Mostly all of them are empty, and this runs once a message.
+        if not (
+            attempts.suspended or attempts.pausing or attempts.retries or chain.held or order.waiting or burial.failing
+        ):
+            return False
+        waiting = len(attempts.retries) + len(chain.held) + order.waiting
+        return bool(attempts.suspended or attempts.pausing or burial.failing or waiting >= self.plan.max_waiting)
+
+    def pump(self) -> None:
+        """Go on with whatever can go on, as far as `concurrency` allows."""
+        if self._pumping or self.actor is None:
+            return
+        self._pumping = True
+        attempts, messages = self.attempts, self.mailbox.messages
+        delivery: Any = None
+        try:
+            while len(attempts.running) + self.engaged < self._concurrency:
+                if self.ready:
+                    delivery = self.ready.popleft()
+                elif messages and not self.held_back():
+                    delivery = messages.popleft()
+                else:
+                    break
+                if self._straight is not None and delivery.details is None and not delivery.message.attributes:
+                    attempts.begin(delivery, self._straight)
+                else:
+                    self.advance(delivery)
+        except Exception as error:
+            self.crashed(delivery, error)
+        finally:
+            self._pumping = False
+        if self.intake.backlog:
+            self.intake.refill()
+        if self.intake.waiters:
+            self.intake.let_in()
+
+    def advance(self, delivery: Delivery) -> None:
+        """From wherever it stands to an attempt, or to its end."""
+        message = delivery.message
+        if message.attributes and (expires := message.expirytime) is not None and expires <= self._clock.time():
+            self.end(delivery, Settlement("expired"))
+            return
+        details = delivery.details
+        plan = self.plan
+        if details is not None and details.candidates:
+            self.attempts.place(delivery)
+            return
+        try:
+            if plan.when is not None and (details is None or not details.position) and not plan.when(message):
+                self.end(delivery, Settlement("filtered"))
+                return
+            if plan.order_by is not None and not self.order.enter(delivery):
+                return
+            if details is not None and details.suspect:
+                self.intake.mark(delivery)
+                return
+            if plan.steps and not self.chain.run(delivery):
+                return
+            names = plan.choose(delivery.message)
+        except (ExpressionError, DeliveryError) as error:
+            self.chain.failed(delivery, error)
+            return
+        if len(names) == 1:
+            if delivery.details is not None and delivery.details.done:
+                names = self.branches.not_done(delivery, names)
+                if not names:
+                    self.end(delivery, DELIVERED)
+                    return
+            self.attempts.begin(delivery, self._targets[names[0]])
+        elif not names:
+            self.give_up(delivery, "unroutable", "no case of `to` holds, and there is no `else`")
+        else:
+            self.branches.fan_out(delivery, names)
+
+    # Ends
+
+    def delivered(self, delivery: Delivery, reply: Any) -> None:
+        """A target took it."""
+        if delivery.details is not None:
+            self.end(delivery, Settlement("delivered", None, reply))
+            return
+        self.ledger.delivered += 1
+        delivery.route = None
+        if delivery.row:
+            self.intake.settled(delivery)
+        if (receipt := delivery.receipt) is not None:
+            delivery.receipt = None
+            receipt.settle(DELIVERED if reply is None else Settlement("delivered", None, reply))
+
+    def give_up(self, delivery: Delivery, reason: Reason, error: str) -> None:
+        """It becomes a dead letter, and ends when that is safe."""
+        self.burial.bury(delivery, reason, error)
+
+    def end(self, delivery: Delivery, settlement: Settlement) -> None:
+        """It ended: count it, tell who waits for it, and free its key."""
+        details = delivery.details
+        if delivery.is_message:
+            self.ledger.count(settlement.outcome)
+        delivery.route = None
+        if details is not None:
+            if details.watchers is not None:
+                for watcher in details.watchers:
+                    watcher(settlement)
+            if details.parent is not None:
+                self.branches.ended(delivery, details.parent, settlement)
+                return
+        if delivery.row:
+            self.intake.settled(delivery)
+        if (receipt := delivery.receipt) is not None:
+            delivery.receipt = None
+            receipt.settle(settlement)
+        if details is not None and details.key is not None:
+            self.ready.extend(self.order.leave(details.key))
+
+    def remember(self, delivery: Delivery) -> None:
+        """Keep in the journal how far it has come and how often it was tried."""
+        if delivery.row:
+            details = delivery.more()
+            packed = self.order.labelled(delivery).to_bytes()
+            self._journal.progress(delivery.row, packed, details.position, delivery.attempt)
+
+    # Crashes, and the end of the route
+
+    def crashed(self, delivery: Delivery, error: Exception) -> None:
+        """A step raised: the message comes back with one more attempt behind it, and the actor restarts."""
+        details = delivery.more()
+        details.crashes += 1
+        if details.crashes >= self.plan.retry.attempts:
+            self.give_up(delivery, "quarantined", f"{type(error).__name__}: {error}")
+        else:
+            self.ready.appendleft(delivery)
+        actor, self.actor = self.actor, None
+        if actor is not None:
+            actor._crash(error)
+
+    def lost(self, delivery: Delivery) -> None:
+        """A delivery was collected before it ended, which is a defect: say so, and let the source repeat it."""
+        self._events.emit(MessageLost(delivery.message.id))
+        if delivery.receipt is not None:
+            delivery.receipt.refuse(RouterError("the message was lost"))
+
+    @property
+    def queued(self) -> int:
+        """Messages that wait in the mailbox, or behind it in the journal."""
+        return len(self.mailbox) + self.intake.backlog
+
+    def under_way(self) -> list[Delivery]:
+        """Every live delivery that is not in the mailbox, whatever it waits for."""
+        attempts = self.attempts
+        return [
+            *attempts.running,
+            *attempts.suspended,
+            *attempts.pausing,
+            *(delivery for _, _, delivery in attempts.retries),
+            *self.ready,
+            *self.chain.held,
+            *self.branches,
+            *self.order,
+            *self.intake.marking,
+            *self.burial.pending,
+        ]
+
+    def balance(self) -> Balance:
+        """The ledger, with what is on its way counted from where it is."""
+        in_flight = sum(delivery.is_message for delivery in self.under_way())
+        return self.ledger.balance(queued=self.queued, in_flight=in_flight)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is on its way."""
+        return not (self.mailbox.messages or self.intake.busy or self.under_way())
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether nothing here can end before a target comes back, so that waiting for it is in vain."""
+        return bool(self.attempts.suspended) and not self.attempts.running and not self.intake.busy
+
+    def close(self) -> None:
+        """The end: what has not ended was never acknowledged, or is in the journal."""
+        self.actor = None
+        self.attempts.close()
+        for delivery in [*self.under_way(), *self.mailbox.messages]:
+            assert isinstance(delivery, Delivery)
+            delivery.route = None
+            if delivery.receipt is not None:
+                delivery.receipt.refuse(RouterError("the router stops"))
+        self.mailbox.messages.clear()
+
+
+class RouteActor(AsyncioActor):
+    """Runs a route; a crash in one of its steps is a crash of this actor, and is supervised."""
+
+    def __init__(self, route: Route) -> None:
+        super().__init__()
+        self._route = route
+
+    def on_start(self) -> None:
+        self._route.actor = self
+
+    def on_stop(self) -> None:
+        if self._route.actor is self:
+            self._route.actor = None
+
+    async def _receive(self) -> None:
+        mailbox = self.actor_inbox
+        while True:
+            if mailbox.control:
+                if await self._obey(mailbox.control.popleft()):
+                    return
+                continue
+            self._route.pump()
+            if not mailbox.control:
+                await mailbox.change()
