@@ -1,0 +1,1 @@
+"""The control API: what operators ask of a running router, as HTTP and JSON on a Unix socket."""

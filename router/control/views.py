@@ -1,0 +1,132 @@
+"""Actors, routes and the router as the API shows them: pure functions from what runs to what JSON can hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from actors.core.child import Child
+from actors.core.mailbox import Mailbox
+from router import __version__
+from router.control.lanes import oldest_age_s
+from router.routing.route import Route
+from router.telemetry.event_log import ROUTE
+from router.telemetry.reading import journal_rows
+from router.telemetry.shown import without_credentials
+from router.topology.model import ActorDefinition
+
+if TYPE_CHECKING:
+    from router.engine import Engine
+
+View = dict[str, Any]
+
+
+def router_view(engine: Engine, listening: Iterable[tuple[str, str]]) -> View:
+    """The router as a whole; `listening` has what and where."""
+    topology = engine.topology
+    return {
+        "name": topology.name,
+        "version": __version__,
+        "pid": os.getpid(),
+        "started_at": engine.started_at,
+        "uptime_s": max(0.0, engine.clock.time() - engine.started_at),
+        "stopping": engine.stopping,
+        "topology": str(topology.path.absolute()) if topology.path is not None else None,
+        "state_dir": str(engine.state_dir.path.absolute()),
+        "drain_timeout_s": float(topology.settings.drain_timeout),
+        "listening": [{"what": what, "address": address} for what, address in listening],
+        "journal": {"rows": journal_rows(engine.journal), "bytes": engine.journal.size_bytes},
+        "dead_letters": engine.dead_letters.count(),
+    }
+
+
+def actor_view(definition: ActorDefinition, child: Child) -> View:
+    """One actor."""
+    mailbox = child.mailbox
+    return {
+        "name": child.name,
+        "kind": "actor",
+        "type": definition.type,
+        "roles": [role for role, has in (("source", definition.is_source), ("target", definition.is_target)) if has],
+        "state": child.state,
+        "why": why(child),
+        "mailbox": mailbox_state(mailbox, in_hand=len(mailbox.in_hand)),
+        "counts": {
+            "started": child.started,
+            "succeeded": child.succeeded,
+            "refused": child.refused,
+            "unknown": child.unknown,
+            "in_flight": child.in_flight,
+            "late": child.late,
+            "handled": mailbox.handled,
+            "failed": mailbox.failed,
+            "dropped": mailbox.dropped,
+        },
+        "restarts": child.restarts,
+        "available": child.closed is None,
+        "unavailable_why": without_credentials(child.closed.why) if child.closed is not None else "",
+    }
+
+
+def route_view(route: Route, child: Child, *, now: float, wall: float) -> View:
+    """One route. `now` is monotonic, `wall` in epoch seconds."""
+    balance = route.balance()
+    attempts = route.attempts
+    return {
+        "name": route.name,
+        "kind": "route",
+        "sources": list(route.plan.sources),
+        "targets": list(route.plan.targets),
+        "state": child.state,
+        "why": why(child),
+        "durable": route.plan.durable,
+        "mailbox": mailbox_state(route.mailbox, in_hand=len(attempts.running)),
+        "backlog": route.intake.backlog,
+        "ledger": {
+            "accepted": balance.accepted,
+            "split_out": balance.split_out,
+            **balance.outcomes,
+            "queued": balance.queued,
+            "in_flight": balance.in_flight,
+            "difference": balance.difference,
+        },
+        "retries": route.ledger.retries,
+        "refused_at_source": route.ledger.refused_at_source,
+        "retrying": len(attempts.retries),
+        "suspended": len(attempts.suspended),
+        "held_back": route.held_back(),
+        "restarts": child.restarts,
+        "oldest_age_s": oldest_age_s(route, now=now, wall=wall),
+    }
+
+
+def mailbox_state(mailbox: Mailbox, *, in_hand: int) -> View:
+    """How full a mailbox is."""
+    return {
+        "depth": len(mailbox),
+        "capacity": mailbox.capacity,
+        "high_water": mailbox.high_water,
+        "oldest_age_s": mailbox.oldest_age_s,
+        "in_hand": in_hand,
+        "lobby": len(mailbox.lobby),
+        "overflow": mailbox.overflow,
+    }
+
+
+def why(child: Child) -> str:
+    """Why it is not ready; empty where it is."""
+    return "" if child.state == "ready" else without_credentials(child.why)
+
+
+def readiness_view(engine: Engine) -> View:
+    """Whether everything runs that is switched on, and what does not. A remote end that is away is no matter."""
+    waiting = list(_waiting(engine))
+    return {"ready": not waiting and not engine.stopping, "stopping": engine.stopping, "waiting": waiting}
+
+
+def _waiting(engine: Engine) -> Iterator[View]:
+    for name, child in engine.supervisor.children.items():
+        if child.state not in ("ready", "disabled"):
+            kind = "route" if name.startswith(ROUTE) else "actor"
+            yield {"name": name.removeprefix(ROUTE), "kind": kind, "state": child.state, "why": why(child)}

@@ -1,0 +1,219 @@
+"""One look at a running router: what its mailboxes, children, ledgers and stores count at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from actors.core.child import Child, State
+from actors.core.clock import Clock
+from actors.core.errors import Reason
+from actors.core.events import AttemptFailed, Events, MessageDeadLettered, MessageLost, RouteSuspended
+from actors.core.supervisor import Supervisor
+from router.routing.ledger import Balance
+from router.routing.route import Route
+from router.store.dead_letters import DeadLetters
+from router.store.journal import Journal
+from router.telemetry.event_log import ROUTE
+
+
+class Running(Protocol):
+    """What is read: an engine, as far as it is needed here."""
+
+    @property
+    def supervisor(self) -> Supervisor: ...
+    @property
+    def routes(self) -> Mapping[str, Route]: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def events(self) -> Events: ...
+
+
+class EventCounts:
+    """Counts what can only be learned from events; nothing of it happens while messages are simply delivered."""
+
+    def __init__(self, events: Events) -> None:
+        self.attempt_failures: dict[tuple[str, str, Reason], int] = {}
+        """By route, target and reason."""
+        self.dead_lettered: dict[tuple[str, Reason], int] = {}
+        """By route and reason; the route is empty for what came as far as no route."""
+        self.suspensions: dict[str, int] = {}
+        """By route."""
+        self.lost = 0
+        self._unsubscribe = [
+            events.subscribe(AttemptFailed, self._attempt_failed),
+            events.subscribe(MessageDeadLettered, self._dead_lettered),
+            events.subscribe(RouteSuspended, self._suspended),
+            events.subscribe(MessageLost, self._lost),
+        ]
+
+    def close(self) -> None:
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+
+    def forget_others(self, routes: Mapping[str, object]) -> None:
+        """Let go of routes that are not there any more, so that a long life does not collect names."""
+        self.attempt_failures = {k: n for k, n in self.attempt_failures.items() if k[0] in routes}
+        self.dead_lettered = {k: n for k, n in self.dead_lettered.items() if not k[0] or k[0] in routes}
+        self.suspensions = {k: n for k, n in self.suspensions.items() if k in routes}
+
+    def _attempt_failed(self, event: AttemptFailed) -> None:
+        failure = (event.route, event.target, event.reason)
+        self.attempt_failures[failure] = self.attempt_failures.get(failure, 0) + 1
+
+    def _dead_lettered(self, event: MessageDeadLettered) -> None:
+        ending = (event.route, event.reason)
+        self.dead_lettered[ending] = self.dead_lettered.get(ending, 0) + 1
+
+    def _suspended(self, event: RouteSuspended) -> None:
+        self.suspensions[event.route] = self.suspensions.get(event.route, 0) + 1
+
+    def _lost(self, _: MessageLost) -> None:
+        self.lost += 1
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxReading:
+    """How full a mailbox is and was."""
+
+    depth: int
+    capacity: int
+    high_water: int
+    oldest_age_s: float
+
+    @classmethod
+    def of(cls, child: Child) -> MailboxReading:
+        mailbox = child.mailbox
+        return cls(len(mailbox), mailbox.capacity, mailbox.high_water, mailbox.oldest_age_s or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorReading:
+    """One actor, and the attempts at delivering to it."""
+
+    name: str
+    state: State
+    available: bool
+    restarts: int
+    mailbox: MailboxReading
+    lobby: int
+    in_hand: int
+    handled: int
+    failed: int
+    dropped: int
+    started: int
+    succeeded: int
+    refused: int
+    unknown: int
+    late: int
+    in_flight: int
+
+    @classmethod
+    def of(cls, child: Child) -> ActorReading:
+        mailbox = child.mailbox
+        return cls(
+            name=child.name,
+            state=child.state,
+            available=child.closed is None,
+            restarts=child.restarts,
+            mailbox=MailboxReading.of(child),
+            lobby=len(mailbox.lobby),
+            in_hand=len(mailbox.in_hand),
+            handled=mailbox.handled,
+            failed=mailbox.failed,
+            dropped=mailbox.dropped,
+            started=child.started,
+            succeeded=child.succeeded,
+            refused=child.refused,
+            unknown=child.unknown,
+            late=child.late,
+            in_flight=child.in_flight,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReading:
+    """One route, and its ledger."""
+
+    name: str
+    state: State
+    restarts: int
+    mailbox: MailboxReading
+    balance: Balance
+    backlog: int
+    retrying: int
+    suspended: int
+    held_back: bool
+    retries: int
+    late_replies: int
+    replies_lost: int
+    refused_at_source: int
+    missing_fields: int
+
+    @classmethod
+    def of(cls, route: Route, child: Child) -> RouteReading:
+        ledger = route.ledger
+        return cls(
+            name=route.name,
+            state=child.state,
+            restarts=child.restarts,
+            mailbox=MailboxReading.of(child),
+            balance=route.balance(),
+            backlog=route.intake.backlog,
+            retrying=len(route.attempts.retries),
+            suspended=len(route.attempts.suspended),
+            held_back=route.held_back(),
+            retries=ledger.retries,
+            late_replies=ledger.late_replies,
+            replies_lost=ledger.replies_lost,
+            refused_at_source=ledger.refused_at_source,
+            missing_fields=ledger.missing_fields,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The whole router at one turn of the loop, so that ledgers add up."""
+
+    actors: tuple[ActorReading, ...]
+    routes: tuple[RouteReading, ...]
+    journal_rows: int
+    journal_bytes: int
+    dead_letters: int
+    dead_letter_bytes: int
+    attempt_failures: Mapping[tuple[str, str, Reason], int]
+    dead_lettered: Mapping[tuple[str, Reason], int]
+    suspensions: Mapping[str, int]
+    lost: int
+
+
+def read(running: Running, counts: EventCounts) -> Reading:
+    """Look once; some microseconds for each actor and route, and more for what a route has under way."""
+    children = running.supervisor.children
+    routes = running.routes
+    counts.forget_others(routes)
+    return Reading(
+        actors=tuple(ActorReading.of(child) for name, child in children.items() if not name.startswith(ROUTE)),
+        routes=tuple(
+            RouteReading.of(route, children[ROUTE + name]) for name, route in routes.items() if ROUTE + name in children
+        ),
+        journal_rows=journal_rows(running.journal),
+        journal_bytes=running.journal.size_bytes,
+        dead_letters=running.dead_letters.count(),
+        dead_letter_bytes=running.dead_letters.size_bytes,
+        attempt_failures=dict(counts.attempt_failures),
+        dead_lettered=dict(counts.dead_lettered),
+        suspensions=dict(counts.suspensions),
+        lost=counts.lost,
+    )
+
+
+def journal_rows(journal: Journal) -> int:
+    """Messages that are in the journal and not settled."""
+    return sum(journal.waiting(route) for route in journal.routes())
