@@ -1,0 +1,195 @@
+"""Runs a router in this process until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import uvloop
+
+from actors.core.errors import RouterError
+from router.cli.banner import Banner, NotReady
+from router.cli.command import discard_output
+from router.cli.example import examples
+from router.cli.failure import Failure
+from router.cli.figures import plural, span
+from router.control.server import ControlServer
+from router.control.views import readiness_view
+from router.engine import Engine
+from router.telemetry.event_log import EventLog
+from router.telemetry.logs import LOGGER, install
+from router.telemetry.shown import Redaction
+from router.topology.model import Topology
+
+GC_THRESHOLD: Final = 50_000
+"""Messages die young, by their reference counts. At Python's 700 the collector starts with every few hundred of
+them in flight, and finds nothing."""
+
+_TOLD_TOGETHER: Final = frozenset(f"{kind} {what}" for kind in ("actor", "route") for what in ("ready", "stopped"))
+
+
+def serve(
+    topology: Topology,
+    *,
+    state_dir: Path | None = None,
+    log_format: Literal["console", "json"] | None = None,
+    log_level: str | None = None,
+    as_json: bool = False,
+) -> None:
+    """Run until SIGTERM, SIGINT or SIGHUP has it stopped; raises `Failure` where the router cannot start."""
+    settings = topology.settings
+    level, format = log_level or settings.log.level, log_format or settings.log.format
+    uninstall = install(format=format, level=level, redaction=Redaction(settings.redact))
+    serving = _Serving(topology, state_dir, calm=format == "console" and level == "info", as_json=as_json)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serving.run())
+    except RouterError as error:
+        raise Failure(str(error)) from None
+    finally:
+        uninstall()
+
+
+class _Serving:
+    """One run of one router."""
+
+    def __init__(self, topology: Topology, state_dir: Path | None, *, calm: bool, as_json: bool) -> None:
+        self._topology = topology
+        self._state_dir = state_dir
+        self._for_people = calm
+        self._as_json = as_json
+        self._told = asyncio.Event()
+
+    async def run(self) -> None:
+        engine = Engine(self._topology, state_dir=self._state_dir)
+        control = ControlServer(engine)
+        log = EventLog(engine.events, engine.clock, logging.getLogger(LOGGER))
+        self._listen_to_signals()
+        try:
+            if await self._unless_told(self._start(engine, control)):
+                self._say(self._banner(engine, control))
+                await self._told.wait()
+                await self._stop(engine, control)
+        finally:
+            log.close()
+
+    # Start
+
+    async def _start(self, engine: Engine, control: ControlServer) -> None:
+        with self._calm():
+            await engine.start()
+            try:
+                await control.start()
+            except BaseException:
+                await engine.stop()
+                raise
+        # What is there now lives as long as the router: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 20)
+
+    async def _unless_told(self, starting: Coroutine[Any, Any, None]) -> bool:
+        """Whether it came to its end before a signal came; otherwise it is cancelled."""
+        task = asyncio.create_task(starting)
+        told = asyncio.create_task(self._told.wait())
+        await asyncio.wait([task, told], return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+        if task.cancelled():
+            return False
+        await task
+        return True
+
+    def _banner(self, engine: Engine, control: ControlServer) -> Banner:
+        listening = [*engine.listening(), *control.listening()]
+        waiting = [NotReady(**one) for one in readiness_view(engine)["waiting"]]
+        late = {one.name for one in waiting}
+        topology = self._topology
+        http = next((address for what, address in listening if what == "http"), None)
+        return Banner(
+            name=topology.name,
+            pid=os.getpid(),
+            listening=listening,
+            actors=[name for name, actor in topology.actors.items() if actor.enabled and name not in late],
+            routes=[name for name in topology.routes if name not in late],
+            waiting=waiting,
+            disabled=[name for name, actor in topology.actors.items() if not actor.enabled],
+            examples=examples(topology, http) if http is not None else [],
+        )
+
+    # Stop
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signum is signal.SIGHUP and signal.getsignal(signum) is signal.SIG_IGN:
+                continue  # nohup
+            loop.add_signal_handler(signum, self._on_signal, signum)
+
+    def _on_signal(self, signum: signal.Signals) -> None:
+        if not self._told.is_set():
+            self._told.set()
+            return
+        # Whatever has not settled was never acknowledged, or is in the journal: nothing has to be tidied up.
+        self._say_stopped("stopped at once; what had not settled was never acknowledged, or is in the journal")
+        os._exit(128 + signum)
+
+    async def _stop(self, engine: Engine, control: ControlServer) -> None:
+        limit_s = float(self._topology.settings.drain_timeout)
+        if not self._as_json:
+            _print(f"\ndraining, for {span(limit_s)} at most; a second Ctrl-C stops at once")
+        with self._calm():
+            left = await engine.stop()
+        await control.stop()
+        if left:
+            verb = "has" if left == 1 else "have"
+            told = f"stopped; {plural(left, 'message')} {verb} not settled:"
+            told += " what is on durable routes is in the journal, the rest was never acknowledged"
+        else:
+            told = "stopped; nothing is left in flight"
+        self._say_stopped(told, left)
+
+    # Words
+
+    @contextmanager
+    def _calm(self) -> Iterator[None]:
+        """Leave out of a log for people that each actor is ready, or has stopped: the banner and the last line
+        tell it of all together. A filter of this very logger: messages that a `log` actor writes pass."""
+
+        def tells_more(record: logging.LogRecord) -> bool:
+            return record.levelno != logging.INFO or record.getMessage() not in _TOLD_TOGETHER
+
+        logger = logging.getLogger(LOGGER)
+        if self._for_people:
+            logger.addFilter(tells_more)
+        try:
+            yield
+        finally:
+            logger.removeFilter(tells_more)
+
+    def _say(self, banner: Banner) -> None:
+        if self._as_json:
+            _print(json.dumps(banner.as_dict()))
+        else:
+            _print("\n".join(banner.lines()))
+
+    def _say_stopped(self, text: str, left: int | None = None) -> None:
+        _print(json.dumps({"status": "stopped", "unsettled": left}) if self._as_json else text)
+
+
+def _print(text: str) -> None:
+    """To standard output; where nobody reads that any more, the router goes on all the same."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        discard_output()

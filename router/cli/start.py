@@ -1,0 +1,54 @@
+"""`router start`: a router in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from router.cli.command import APP, Command
+from router.cli.failure import TOPOLOGY_PROBLEMS
+from router.cli.options import TopologyFile
+
+app = typer.Typer(**APP)
+
+
+@app.command(
+    cls=Command,
+    epilog="router start\nrouter start topology.yaml --state-dir /var/lib/router --log-format json",
+)
+def start(
+    file: TopologyFile = Path("topology.yaml"),
+    state_dir: Annotated[
+        Path | None,
+        typer.Option("--state-dir", metavar="DIR", help="In place of the topology's `settings.state_dir`."),
+    ] = None,
+    log_format: Annotated[
+        Literal["console", "json"] | None,
+        typer.Option("--log-format", metavar="console|json", help="In place of `settings.log.format`."),
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error; else `settings.log.level`."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say what listens and what is left as JSON, one object a line.")
+    ] = False,
+) -> None:
+    """Run a topology in the foreground.
+
+    Prints what listens where, and which actors are ready; the log goes to standard error. SIGTERM and Ctrl-C
+    drain and stop: sources stop first, and what is in flight may settle within `settings.drain_timeout`. A second
+    one stops at once. What has not settled was never acknowledged, or is in the journal.
+    """
+    from router.cli import problems
+
+    topology, found = problems.read(file)
+    problems.show(found)
+    if topology is None:
+        raise typer.Exit(TOPOLOGY_PROBLEMS)
+
+    from router.cli.serving import serve
+
+    serve(topology, state_dir=state_dir, log_format=log_format, log_level=log_level, as_json=as_json)

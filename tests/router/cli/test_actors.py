@@ -1,0 +1,216 @@
+"""`router ps` and `router mailbox`, against recorded answers."""
+
+from typing import Any
+
+import pytest
+
+from tests.router.cli.conftest import Cli, Json, Recorded
+
+ROUTER: Json = {
+    "name": "shop",
+    "version": "0.1.0",
+    "pid": 4711,
+    "uptime_s": 11405.2,
+    "listening": [{"what": "http", "address": "http://127.0.0.1:8080"}, {"what": "control", "address": "/x/c.sock"}],
+    "dead_letters": 3,
+}
+
+
+def box(depth: int = 0, *, capacity: int = 1000, oldest_age_s: float | None = None, in_hand: int = 0) -> Json:
+    return {"depth": depth, "capacity": capacity, "oldest_age_s": oldest_age_s, "in_hand": in_hand}
+
+
+def actor(name: str, state: str = "ready", **more: Any) -> Json:
+    counts = {"succeeded": 120455, "refused": 31, "unknown": 2}
+    return {
+        "name": name,
+        "kind": "actor",
+        "type": "http",
+        "roles": ["target"],
+        "state": state,
+        "why": "",
+        "mailbox": box(12, oldest_age_s=2.13, in_hand=1),
+        "counts": counts,
+        "restarts": 0,
+        "available": True,
+        "unavailable_why": "",
+        **more,
+    }
+
+
+def route(name: str, **more: Any) -> Json:
+    ledger = {"accepted": 9, "delivered": 5, "dead_lettered": 3, "in_flight": 1, "difference": 0}
+    return {
+        "name": name,
+        "kind": "route",
+        "state": "ready",
+        "why": "",
+        "mailbox": box(),
+        "backlog": 0,
+        "ledger": ledger,
+        "retrying": 0,
+        "suspended": 0,
+        "held_back": False,
+        "restarts": 0,
+        "oldest_age_s": None,
+        **more,
+    }
+
+
+@pytest.fixture
+def shop(control: Recorded) -> Recorded:
+    """A router with an actor of each kind of trouble."""
+    control.answer("GET", "/v1/router", ROUTER)
+    show(
+        control,
+        [
+            actor("orders", type="webhook", roles=["source"]),
+            actor("stock"),
+            actor("crm", available=False, unavailable_why="connection refused"),
+            actor("pdf", "failed", why="ValueError: \x1b[31mboom", mailbox=box(1000), restarts=5),
+            actor("fax", "disabled", available=False, unavailable_why="fax is disabled"),
+        ],
+        [route("to-stock"), route("to-crm", suspended=2, held_back=True, backlog=1234)],
+    )
+    return control
+
+
+def show(control: Recorded, actors: list[Json], routes: list[Json]) -> None:
+    control.answer("GET", "/v1/actors", {"actors": actors, "routes": routes})
+
+
+def test_ps_shows_what_runs_and_what_waits(shop: Recorded, cli: Cli) -> None:
+    """A headline, actors, routes, and under them why something is not ready."""
+    ended = cli("ps")
+    assert ended.code == 0
+    assert ended.output.splitlines() == [
+        "shop  up 3h 10m · http://127.0.0.1:8080 · 3 dead letters",
+        "",
+        "ACTOR   TYPE     STATE          MAILBOX  IN HAND     DONE  FAILED  OLDEST  RESTARTS",
+        "orders  webhook  ready                –        –        –       –    2.1s         0",
+        "stock   http     ready          12/1000        1  120,455      33    2.1s         0",
+        "crm     http     unavailable    12/1000        1  120,455      33    2.1s         0",
+        "pdf     http     failed       1000/1000        0  120,455      33       –         5",
+        "fax     http     disabled       12/1000        1  120,455      33    2.1s         0",
+        "",
+        "ROUTE     STATE      MAILBOX  IN FLIGHT  ACCEPTED  DELIVERED  RETRYING  DEAD  OLDEST  RESTARTS",
+        "to-stock  ready       0/1000          1         9          5         0     3       –         0",
+        "to-crm    suspended   0/1000          1         9          5         0     3       –         0",
+        "",
+        "crm is unavailable: connection refused",
+        r"pdf is failed: ValueError: \x1b[31mboom",
+        "to-crm has 1,234 messages more, in its journal alone",
+    ]
+
+
+def test_ps_gives_machines_all_there_is(shop: Recorded, cli: Cli) -> None:
+    """As the control API has it, with the router beside."""
+    answer = cli("ps", "--json").json
+    assert answer["router"] == ROUTER
+    assert [view["name"] for view in answer["actors"]] == ["orders", "stock", "crm", "pdf", "fax"]
+    assert answer["routes"][1]["backlog"] == 1234
+
+
+def test_ps_is_loud_about_a_ledger_that_does_not_balance(control: Recorded, cli: Cli) -> None:
+    """It is a defect of the router, whatever else goes well."""
+    control.answer("GET", "/v1/router", ROUTER)
+    show(control, [], [route("r", ledger={"accepted": 1, "difference": 1})])
+    assert "r has a ledger that differs by 1: messages were lost, which is a defect" in cli("ps").output
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ({"held_back": True}, "held back"),
+        ({"suspended": 1, "held_back": True}, "suspended"),
+        ({"state": "restarting", "why": "boom"}, "restarting"),
+    ],
+)
+def test_a_route_s_state_says_what_keeps_it(control: Recorded, cli: Cli, more: Json, state: str) -> None:
+    """`ready` alone would hide it."""
+    control.answer("GET", "/v1/router", ROUTER)
+    show(control, [], [route("r", **more)])
+    assert state in cli("ps").output
+
+
+def message(number: int, state: str, **more: Any) -> Json:
+    return {
+        "id": f"m-{number}",
+        "key": None,
+        "age_s": 2.0 * number,
+        "attempt": 1,
+        "size": 312,
+        "preview": '{"to": "***"}',
+        "target": None,
+        "state": state,
+        "retry_in_s": None,
+        "last_error": None,
+        **more,
+    }
+
+
+def mailbox(**lanes: list[Json]) -> Json:
+    every = {"waiting": [], "in_flight": [], "retrying": [], "suspended": [], "held": [], **lanes}
+    return {"name": "to-crm", **every, "counts": {lane: len(messages) for lane, messages in every.items()}}
+
+
+def test_a_mailbox_shows_what_ends_first_first(control: Recorded, cli: Cli) -> None:
+    """Columns in which nothing stands are left out; errors are told once, with how often."""
+    lost = "connect: connection refused"
+    view = mailbox(
+        waiting=[message(3, "queued"), message(4, "queued")],
+        in_flight=[message(1, "attempting", target="crm", attempt=2, last_error=lost)],
+        retrying=[message(2, "retrying", target="crm", retry_in_s=3.2, last_error=lost)],
+    )
+    view["counts"]["waiting"] = 12
+    control.answer("GET", "/v1/actors/to-crm/mailbox", view)
+    ended = cli("mailbox", "to-crm")
+    assert ended.output.splitlines() == [
+        "to-crm: 1 in flight, 1 retrying, 12 waiting",
+        "",
+        "STATE             ID    AGE  TRY  SIZE  TARGET  MESSAGE",
+        'attempting        m-1  2.0s    2  312B  crm     {"to": "***"}',
+        'retrying in 3.2s  m-2  4.0s    1  312B  crm     {"to": "***"}',
+        'queued            m-3  6.0s    1  312B  –       {"to": "***"}',
+        'queued            m-4  8.0s    1  312B  –       {"to": "***"}',
+        "",
+        "last errors",
+        "   2 × connect: connection refused",
+        "",
+        "10 messages more: --limit shows them",
+    ]
+
+
+def test_an_empty_mailbox_says_so(control: Recorded, cli: Cli) -> None:
+    """And nothing else."""
+    control.answer("GET", "/v1/actors/to-crm/mailbox", mailbox())
+    assert cli("mailbox", "to-crm", "--limit", "7").output == "to-crm: empty\n"
+    assert control.asked[-1].query == {"limit": "7"}
+
+
+def test_one_message_is_shown_whole(control: Recorded, cli: Cli) -> None:
+    """What is known of it here, then the message: attributes, headers, data."""
+    whole = {
+        "id": "m-2",
+        "source": "orders",
+        "type": "message",
+        "time": 1.7e9,
+        "headers": {"x-request-id": "a\nb"},
+        "data": {"to": "***", "text": "señal\x9b2J"},
+    }
+    view = {**message(2, "retrying", retry_in_s=3.2, key=None), "message": whole}
+    control.answer("GET", "/v1/actors/to-crm/mailbox/m-2", view)
+    output = cli("mailbox", "to-crm", "--message", "m-2").output
+    assert "\nretry in  3.2s\n" in output
+    assert "\nmessage\nid      m-2\nsource  orders\n" in output
+    assert "\nheaders\nx-request-id  a\\nb\n" in output
+    assert output.endswith('\ndata\n{\n  "to": "***",\n  "text": "señal\\u009b2J"\n}\n')
+    assert "preview" not in output
+    assert cli("mailbox", "to-crm", "--message", "m-2", "--json").json == view
+
+
+def test_bytes_are_shown_in_base64(control: Recorded, cli: Cli) -> None:
+    """JSON has no other form for them."""
+    view = {**message(2, "queued"), "message": {"id": "m-2", "data_base64": "gAE="}}
+    control.answer("GET", "/v1/actors/to-crm/mailbox/m-2", view)
+    assert cli("mailbox", "to-crm", "--message", "m-2").output.endswith("\ndata (bytes, in base64)\ngAE=\n")
