@@ -1,0 +1,34 @@
+"""An HTTP service that writes down every delivery, and refuses what asks for it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from tests.faults.account import Account, Received
+
+
+@asynccontextmanager
+async def recording_sink(account: Account, *, port: int = 0) -> AsyncIterator[str]:
+    """Yields the service's URL. A body with `"refuse": true` is answered 400, and so becomes a dead letter."""
+
+    async def receive(request: web.BaseRequest) -> web.Response:
+        body = json.loads(await request.read())
+        if body.get("refuse"):
+            return web.Response(status=400)
+        key = request.headers.get("Idempotency-Key", "")
+        account.received.append(Received(body["id"], body["key"], body["sequence"], key, time.monotonic()))
+        return web.Response(status=204)
+
+    runner = web.ServerRunner(web.Server(receive))
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
