@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Final
 
 from pydantic import GetCoreSchemaHandler
@@ -33,8 +34,18 @@ _FIXED: Final = {
     "source": "it says where the message came in",
     "time": "it says when the message came in",
 }
+_ROOTS: Final = ("data", "headers", "type", *ATTRIBUTES)
 _ROOT: Final = re.compile(r"[^.\[]*")
 _SEGMENT: Final = re.compile(r"""\.([^.\[\]"'\s]+)|\[([0-9]{1,6})\]|\["([^"]*)"\]|\['([^']*)'\]""")
+
+
+class PathError(ValueError):
+    """A text that names no place in a message, or one that cannot be changed."""
+
+    def __init__(self, message: str, suggestion: str = "") -> None:
+        super().__init__(message)
+        self.suggestion = suggestion
+        """What was probably meant."""
 
 
 class Missing:
@@ -66,20 +77,21 @@ class FieldPath:
 
     @classmethod
     def parse(cls, text: str) -> FieldPath:
-        """Read a path; raises ValueError that says what is wrong with it."""
+        """Read a path; raises `PathError`, which says what is wrong with it."""
         root = _ROOT.match(text)
         assert root is not None, "matches nothing at all too"
         name = root.group()
         if name in _FIXED:
-            raise ValueError(f"'{name}' of a message does not change: {_FIXED[name]}")
-        if name not in ("data", "headers", "type", *ATTRIBUTES):
-            allowed = ", ".join(("data", "headers", "type", *ATTRIBUTES))
-            raise ValueError(f"'{text}' is no place in a message; one begins with {allowed}")
+            raise PathError(f"the {name} of a message does not change: {_FIXED[name]}")
+        if name not in _ROOTS:
+            meant = get_close_matches(name, _ROOTS, 1)
+            suggestion = f"did you mean '{meant[0]}{text[len(name) :]}'?" if meant else ""
+            raise PathError(f"no place in a message, which begins with {', '.join(_ROOTS)}", suggestion)
         segments = _segments(text, len(name))
         if name == "headers" and (len(segments) != 1 or not isinstance(segments[0], str)):
-            raise ValueError(f"'{text}' does not name one header, as headers.x-request-id does")
+            raise PathError("expected the name of one header, as in headers.x-request-id")
         if name not in ("data", "headers") and segments:
-            raise ValueError(f"'{name}' has nothing in it that '{text}' could name")
+            raise PathError(f"the {name} of a message has nothing in it", f"write {name}")
         return cls(text, name, segments)
 
     def read(self, message: Message) -> Any:
@@ -126,8 +138,9 @@ class FieldPath:
     def _parsed(cls, text: str) -> FieldPath:
         try:
             return cls.parse(text)
-        except ValueError as error:
-            raise PydanticCustomError("path", "{reason}", {"reason": str(error)}) from None
+        except PathError as error:
+            context = {"reason": str(error), "suggestion": error.suggestion}
+            raise PydanticCustomError("path", "{reason}", context) from None
 
     def _put(self, tree: Any, depth: int, value: Any) -> Any:
         if depth == len(self.segments):
@@ -175,7 +188,7 @@ def _segments(text: str, start: int) -> tuple[str | int, ...]:
     while position < len(text):
         match = _SEGMENT.match(text, position)
         if match is None:
-            raise ValueError(f"'{text}' cannot be read from '{text[position:]}' on")
+            raise PathError(f"cannot be read from '{text[position:]}' on", 'a name with signs in it is ["quoted"]')
         name, index, *quoted = match.groups()
         found.append(int(index) if index is not None else next(n for n in (name, *quoted) if n is not None))
         position = match.end()

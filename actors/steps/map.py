@@ -28,7 +28,7 @@ class MapOptions(Options):
     @model_validator(mode="after")
     def _each_place_once(self) -> Self:
         if not (self.set or self.rename or self.unset):
-            raise PydanticCustomError("nothing", "expected at least one of set, rename and unset")
+            raise PydanticCustomError("no_change", "expected at least one of set, rename and unset")
         changed: dict[FieldPath, str] = {}
         for option, path in self._changes():
             if path in changed:

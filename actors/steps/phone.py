@@ -6,14 +6,25 @@ import re
 from functools import lru_cache, partial
 from typing import Annotated, Final, Literal
 
-from pydantic import StringConstraints, field_validator
+from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from actors.core.message import Message
 from actors.core.spec import Options, Passage, StepContext, StepResult, Verdict, step
 from actors.kit.fieldpath import FieldPath
 
-Region = Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Za-z]{2}$")]
+
+def known_region(region: str) -> str:
+    """The country code, if there are phone numbers in that country."""
+    from phonenumbers import SUPPORTED_REGIONS
+
+    if region not in SUPPORTED_REGIONS:
+        reason = f"'{region}' is no country that has phone numbers (ISO 3166-1, as in EC or CO)"
+        raise PydanticCustomError("region", "{reason}", {"reason": reason})
+    return region
+
+
+Region = Annotated[str, StringConstraints(to_upper=True), AfterValidator(known_region)]
 Format = Literal["e164", "digits"]
 
 CACHED_NUMBERS: Final = 10_000
@@ -43,17 +54,6 @@ class PhoneOptions(Options):
     `regions` pass here again, they can read as a national number of one that is; e164 never can."""
     on_invalid: Literal["dead_letter", "keep", "drop"] = "dead_letter"
     """What becomes of a message whose number is none, or is not there."""
-
-    @field_validator("regions")
-    @classmethod
-    def _known(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
-        from phonenumbers import SUPPORTED_REGIONS
-
-        for region in regions:
-            if region not in SUPPORTED_REGIONS:
-                reason = f"'{region}' is no country that has phone numbers (ISO 3166-1, as in EC or CO)"
-                raise PydanticCustomError("region", "{reason}", {"reason": reason})
-        return regions
 
 
 @step("phone", options=PhoneOptions, repeatable=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from actors.core.errors import ActorError, DeliveryError
 from actors.core.message import Message
@@ -18,16 +19,25 @@ from actors.core.spec import FILTERED, Options, Parts, Passage, StepContext, Ste
 from actors.kit.expressions import TemplateTree
 from actors.kit.units import Between, Duration
 
+_REFERENCE: Final = re.compile(r"[A-Za-z_][\w.]{0,250}:[A-Za-z_][\w.]{0,250}")
+
 
 class PythonOptions(Options):
     """A reference alone stands for `call`: `python: package.module:function`."""
 
-    call: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$", max_length=500)
+    call: str
     """The function, as `package.module:function`."""
     args: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], TemplateTree] = Field(default_factory=dict)
     """What it is called with besides the message, by name: templates and constants."""
     timeout: Annotated[Duration, Between("1ms", "1h")] = Duration("10s")
     """How long a coroutine function may take; then it is cancelled, and the message dead-lettered."""
+
+    @field_validator("call")
+    @classmethod
+    def _reference(cls, call: str) -> str:
+        if not _REFERENCE.fullmatch(call):
+            raise PydanticCustomError("function", "expected package.module:function")
+        return call
 
     @model_validator(mode="before")
     @classmethod

@@ -30,8 +30,8 @@ class SplitOptions(Options):
     @classmethod
     def _may_be_a_list(cls, by: Template) -> Template:
         if by.is_constant:
-            reason = f"expected a template that gives a list, such as {{{{ data['items'] }}}}, not '{by.source}'"
-            raise PydanticCustomError("constant", "{reason}", {"reason": reason})
+            reason = f"expected a template that gives a list, such as {{{{ data.items }}}}, not '{by.source}'"
+            raise PydanticCustomError("list", "{reason}", {"reason": reason})
         return by
 
     @model_validator(mode="before")

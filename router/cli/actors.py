@@ -151,13 +151,11 @@ def _message_row(section: str, view: Json) -> list[str]:
 
 
 def show_message(view: Json) -> None:
-    """Print what is known of a message, and the message whole: its attributes, its headers and its data."""
-    message: Json = dict(view.get("message") or {})
-    headers = message.pop("headers", None) or {}
-    data, encoded = message.pop("data", None), message.pop("data_base64", None)
-    print_facts(_facts(name, value) for name, value in view.items() if name not in ("message", "preview"))
-    print(styled("\nmessage", "dim", sys.stdout))
-    print_facts(_facts(name, value) for name, value in message.items())
+    """Print a message whole: what is known of it, its headers, and its data."""
+    facts = dict(view)
+    headers = facts.pop("headers", None) or {}
+    data, encoded = facts.pop("data", None), facts.pop("data_base64", None)
+    print_facts(_facts(name, value) for name, value in facts.items())
     if headers:
         print(styled("\nheaders", "dim", sys.stdout))
         print_facts(headers.items())

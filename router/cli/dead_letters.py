@@ -124,9 +124,10 @@ def replay(
     as_json: AsJson = False,
     control: Control = None,
 ) -> None:
-    """Send dead letters again; those that are delivered cease to be dead letters.
+    """Send dead letters again.
 
-    Exits with 1 where one of them failed again.
+    One that is delivered, or that a durable route has accepted anew, is a dead letter no more. Exits with 1 where one
+    of them failed again.
     """
     client = Client(control_socket(control))
     chosen = _chosen(client, "replay", ids, _filter(route, target, reason, since, until), all_=all_, yes=yes)

@@ -66,7 +66,8 @@ def send(
 ) -> None:
     """Send a message to an actor.
 
-    Returns when it is accepted, as the source of a webhook is: on a durable route, when it is in the journal.
+    Returns when it is accepted: where every route is durable, when it is in the journal, else when it has ended.
+    Exits with 1 where it was dropped, expired or became a dead letter by then.
     """
     body = _body(data, header, text=text, id=id_, key=key, type=type_, subject=subject)
     answer = Client(control_socket(control)).post("actors", actor, "messages", body={**body, "wait": False})

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.core.message import Message
-from actors.kit.fieldpath import MISSING, FieldPath
+from actors.kit.fieldpath import MISSING, FieldPath, PathError
 
 MESSAGE = Message(
     "m-1",
@@ -52,11 +52,17 @@ def test_removing_what_is_not_there_gives_the_same_message() -> None:
     assert FieldPath.parse("data.absent.deeper").remove(MESSAGE) is MESSAGE
 
 
+def test_a_misspelt_place_comes_with_what_was_probably_meant() -> None:
+    with pytest.raises(PathError) as caught:
+        FieldPath.parse("header.x-id")
+    assert caught.value.suggestion == "did you mean 'headers.x-id'?"
+
+
 @given(st.text(max_size=20))
-def test_any_text_is_a_path_or_a_value_error(text: str) -> None:
+def test_any_text_is_a_path_or_a_mistake(text: str) -> None:
     """Nothing else is raised, and a path is shown as it was written."""
     try:
         path = FieldPath.parse("data" + text)
-    except ValueError:
+    except PathError:
         return
     assert str(path) == "data" + text

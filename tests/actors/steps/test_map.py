@@ -165,12 +165,12 @@ def test_what_cannot_be_done_fails_as_an_expression(options: dict[str, Any], dat
     ("options", "said"),
     [
         ({}, "at least one of set, rename and unset"),
-        ({"set": {"dta.to": 1}}, "'dta.to' is no place in a message; one begins with data, headers"),
-        ({"set": {"id": 1}}, "'id' of a message does not change: it is the idempotency key"),
-        ({"set": {"data..to": 1}}, "'data..to' cannot be read from '..to' on"),
+        ({"set": {"dta.to": 1}}, "no place in a message, which begins with data, headers, type, key"),
+        ({"set": {"id": 1}}, "the id of a message does not change: it is the idempotency key"),
+        ({"set": {"data..to": 1}}, "cannot be read from '..to' on"),
         ({"set": {"data[x]": 1}}, "cannot be read from '[x]' on"),
-        ({"set": {"headers": {}}}, "does not name one header"),
-        ({"set": {"key.name": 1}}, "'key' has nothing in it"),
+        ({"set": {"headers": {}}}, "expected the name of one header"),
+        ({"set": {"key.name": 1}}, "the key of a message has nothing in it"),
         ({"unset": ["data.a", "data['a']"]}, "data['a'] is changed twice: by 'unset' and by 'unset'"),
         (
             {"set": {"data.a": 1}, "rename": {"data.b": "data.a"}},

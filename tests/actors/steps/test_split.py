@@ -21,7 +21,7 @@ def parts(options: object, original: Message) -> Parts:
 def test_each_element_becomes_the_data_of_a_part() -> None:
     whole = message({"items": [1, {"a": 2}, None]}, id="m-7", tenant="cota")
 
-    split = parts("{{ data['items'] }}", whole)
+    split = parts("{{ data.items }}", whole)
 
     assert [part.data for part in split] == [1, {"a": 2}, None]
     assert [part.id for part in split] == ["m-7-1", "m-7-2", "m-7-3"]

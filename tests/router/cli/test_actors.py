@@ -188,29 +188,26 @@ def test_an_empty_mailbox_says_so(control: Recorded, cli: Cli) -> None:
     assert control.asked[-1].query == {"limit": "7"}
 
 
+def whole(**more: Any) -> Json:
+    """A message with all there is."""
+    view = {"id": "m-2", "source": "orders", "time": 1.7e9, **message(2, "retrying", retry_in_s=3.2), **more}
+    del view["preview"]
+    return view
+
+
 def test_one_message_is_shown_whole(control: Recorded, cli: Cli) -> None:
-    """What is known of it here, then the message: attributes, headers, data."""
-    whole = {
-        "id": "m-2",
-        "source": "orders",
-        "type": "message",
-        "time": 1.7e9,
-        "headers": {"x-request-id": "a\nb"},
-        "data": {"to": "***", "text": "señal\x9b2J"},
-    }
-    view = {**message(2, "retrying", retry_in_s=3.2, key=None), "message": whole}
+    """What is known of it, its headers, and its data; nothing a terminal would obey."""
+    view = whole(headers={"x-request-id": "a\nb"}, data={"to": "***", "text": "señal\x9b2J"})
     control.answer("GET", "/v1/actors/to-crm/mailbox/m-2", view)
     output = cli("mailbox", "to-crm", "--message", "m-2").output
+    assert output.startswith("id        m-2\nsource    orders\ntime      2023-11-1")
     assert "\nretry in  3.2s\n" in output
-    assert "\nmessage\nid      m-2\nsource  orders\n" in output
     assert "\nheaders\nx-request-id  a\\nb\n" in output
     assert output.endswith('\ndata\n{\n  "to": "***",\n  "text": "señal\\u009b2J"\n}\n')
-    assert "preview" not in output
     assert cli("mailbox", "to-crm", "--message", "m-2", "--json").json == view
 
 
 def test_bytes_are_shown_in_base64(control: Recorded, cli: Cli) -> None:
     """JSON has no other form for them."""
-    view = {**message(2, "queued"), "message": {"id": "m-2", "data_base64": "gAE="}}
-    control.answer("GET", "/v1/actors/to-crm/mailbox/m-2", view)
+    control.answer("GET", "/v1/actors/to-crm/mailbox/m-2", whole(data_base64="gAE="))
     assert cli("mailbox", "to-crm", "--message", "m-2").output.endswith("\ndata (bytes, in base64)\ngAE=\n")

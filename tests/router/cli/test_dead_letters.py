@@ -82,11 +82,11 @@ def test_none_are_good_news(control: Recorded, cli: Cli) -> None:
 
 def test_one_is_shown_whole(control: Recorded, cli: Cli) -> None:
     """Why it is one, and then the message."""
-    whole = letter(2, at=1.7e9, message={"id": "m-1", "source": "orders", "data": "hola"})
+    whole = letter(2, at=1.7e9, message_id="m-1", source="orders", data="hola")
     control.answer("GET", f"{LIST}/d2", whole)
     output = cli("dead-letters", "show", "d2").output
-    assert "\nreason    refused\nerror     404 Not Found\n" in output
-    assert output.endswith("\nmessage\nid      m-1\nsource  orders\n\ndata\nhola\n")
+    assert "\nreason      refused\nerror       404 Not Found\n" in output
+    assert output.endswith("\nmessage id  m-1\nsource      orders\n\ndata\nhola\n")
     assert cli("dead-letters", "show", "d2", "--json").json == whole
 
 

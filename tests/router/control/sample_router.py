@@ -45,7 +45,7 @@ class SinkOptions(Options):
     """What becomes of a message."""
 
     does: Literal["take", "reply", "refuse", "reject", "hold", "crash"] = "take"
-    """`hold` keeps it for ever; `refuse` wants it again later; `reject` wants it never again."""
+    """`hold` keeps it until a message "go" comes; `refuse` wants it again later; `reject` wants it never again."""
     away: bool = False
     """Its remote end is away from the start."""
 
@@ -61,6 +61,7 @@ class Sink(AsyncioActor):
         self._does = options.does
         self._away = options.away
         self._context = context
+        self._go = asyncio.Event()
 
     def on_start(self) -> None:
         if self._away:
@@ -74,8 +75,10 @@ class Sink(AsyncioActor):
                 raise DeliveryError("no: http://me:secret@there said 500", retry_after_s=3600.0)
             case "reject":
                 raise DeliveryError("not this one", retryable=False)
+            case "hold" if message.data == "go":
+                self._go.set()
             case "hold":
-                await asyncio.Event().wait()
+                await self._go.wait()
             case "crash":
                 raise RuntimeError("a defect")
         return None

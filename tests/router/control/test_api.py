@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 
 import pytest
@@ -142,6 +143,7 @@ def test_what_an_actor_has_in_hand_is_shown(run: Run) -> None:
         async with running(TOPOLOGY) as client:
             await client.post("/v1/actors/slow/messages", {"data": 1, "id": "m", "timeout_s": 0.01})
             view = await client.get_until("/v1/actors/slow/mailbox", lambda view: view["in_flight"])
+            await client.post("/v1/actors/slow/messages", {"data": "go"})
         (message,) = view["in_flight"]
         assert (message["id"], message["state"], message["preview"]) == ("m", "in_hand", "1")
 
@@ -210,6 +212,7 @@ def test_a_message_to_a_target_is_delivered_to_it(run: Run) -> None:
             rejected = await client.post("/v1/actors/never/messages", {"data": 1})
             away = await client.post("/v1/actors/away/messages", {"data": 1})
             slow = await client.post("/v1/actors/slow/messages", {"data": 1, "id": "m", "timeout_s": 0.01})
+            await client.post("/v1/actors/slow/messages", {"data": "go"})
         assert (taken.status, taken.document["outcome"]) == (200, "delivered")
         assert (refused.status, refused.headers["Retry-After"]) == (502, "3600")
         assert refused.detail == "no: http://***@there said 500"
@@ -258,7 +261,7 @@ def test_requests_are_checked(run: Run) -> None:
             too_large = await client.ask(
                 "POST",
                 "/v1/actors/well/messages",
-                data=b'"' + b"x" * (1024 * 1024) + b'"',
+                data=io.BytesIO(b'"' + b"x" * (1024 * 1024) + b'"'),
                 headers={"Content-Type": "application/json"},
             )
             path = await client.get("/v1/nothing")

@@ -56,6 +56,7 @@ def test_a_scrape_tells_what_has_happened(run: Run) -> None:
             for _ in range(3):
                 await client.post("/v1/actors/door/messages", {"data": 1, "wait": True, "timeout_s": 0.01})
             await client.get_until("/v1/actors/to-never", lambda route: route["ledger"]["dead_lettered"] == 3)
+            await client.get_until("/v1/actors/to-ill", lambda route: route["retrying"] == 3)
             samples = Samples(parse((await client.get("/metrics")).text))
 
         assert samples.value("router_actor_state", actor="well", state="ready") == 1
@@ -89,6 +90,7 @@ def test_the_ledger_adds_up_in_one_scrape(run: Run) -> None:
         async with running(TOPOLOGY) as client:
             for _ in range(5):
                 await client.post("/v1/actors/door/messages", {"data": 1, "wait": True, "timeout_s": 0.001})
+            await client.get_until("/v1/actors/to-ill", lambda route: route["ledger"]["accepted"] == 5)
             samples = Samples(parse((await client.get("/metrics")).text))
         for route in ("to-well", "to-ill", "to-never"):
             came = samples.value("router_route_accepted_total", route=route)
@@ -109,6 +111,8 @@ def test_everything_in_the_reference_is_scraped_and_the_reverse(run: Run) -> Non
     async def scenario() -> None:
         async with running(TOPOLOGY) as client:
             await client.post("/v1/actors/door/messages", {"data": 1, "wait": True, "timeout_s": 0.01})
+            await client.get_until("/v1/actors/to-never", lambda route: route["ledger"]["dead_lettered"] == 1)
+            await client.get_until("/v1/actors/to-ill", lambda route: route["retrying"] == 1)
             scraped = Samples(parse((await client.get("/metrics")).text)).names
         known = {name for name, _, _, _ in reference()}
         assert scraped <= known
