@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.core.errors import DeliveryError, RouterError
@@ -18,6 +19,9 @@ CONNECT_SHARE: Final = 0.8
 
 IDLE_S: Final = 15.0
 """How long an unused connection is kept: less than servers do, so that a request seldom meets a closed one."""
+
+
+LARGE_BODY: Final = 1024 * 1024
 
 
 class UnreachableError(DeliveryError):
@@ -95,8 +99,9 @@ class HttpClient:
 
         assert self._session is not None, "the client is not open"
         where = URL(url, encoded=True)
+        data = BytesIO(body) if body is not None and len(body) > LARGE_BODY else body  # sent piece by piece
         try:
-            response = await self._session.request(method, where, headers=headers, data=body, allow_redirects=False)
+            response = await self._session.request(method, where, headers=headers, data=data, allow_redirects=False)
             try:
                 return Answer(response.status, response.headers, await self._read(response))
             finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 SWEEP_S: Final = 1.0
 BACKLOG: Final = 512
 MAX_BODY: Final = 1024 * 1024
+
+STOPPING: Final = Refusal(503, "the router stops", (("Retry-After", "5"),))
 
 FILES_LEFT_TO_OTHERS: Final = 128
 """Of the open files the system allows: what the rest of the router needs."""
@@ -87,14 +91,27 @@ class HttpListener:
 
     # For the engine
 
+    async def bind(self) -> None:
+        """Take the address; connections are refused before `open`. Raises `RouterError` where it is not to be had."""
+        async with self._opening:
+            await self._bind()
+
     async def open(self) -> None:
         """Listen; does nothing where it does already. Raises `RouterError` where it cannot."""
         async with self._opening:
-            if self._server is not None:
-                return
+            server = await self._bind()
+            try:
+                await server.start_serving()
+            except OSError as error:
+                self._stop_listening()
+                raise self._cannot_listen(error) from error
+
+    async def _bind(self) -> asyncio.Server:
+        if self._server is None:
             from actors.connections.http_connection import Connection
 
             self.draining = False
+            self.find = self._table.find
             try:
                 self._server = await asyncio.get_running_loop().create_server(
                     lambda: Connection(self),
@@ -103,9 +120,22 @@ class HttpListener:
                     ssl=None if self.tls is None else _tls_context(self.tls),
                     ssl_handshake_timeout=None if self.tls is None else self.limits.receive_timeout_s,
                     backlog=BACKLOG,
+                    start_serving=False,
                 )
             except OSError as error:
-                raise RouterError(f"cannot listen on {self.host}:{self.port}: {error.strerror}") from error
+                raise self._cannot_listen(error) from error
+        return self._server
+
+    def _cannot_listen(self, error: OSError) -> RouterError:
+        why = "the port is in use" if error.errno == errno.EADDRINUSE else error.strerror
+        if error.errno == errno.EACCES:
+            # The loop's own text repeats the address.
+            why = os.strerror(error.errno).lower()
+        return RouterError(f"cannot listen on {self.host}:{self.port}: {why}")
+
+    @property
+    def listening(self) -> bool:
+        return self._server is not None and self._server.is_serving()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -125,6 +155,7 @@ class HttpListener:
         """Take nothing new, and wait until every answer is given; false where that took too long."""
         self._stop_listening()
         self.draining = True
+        self.find = self._find_while_draining
         for connection in tuple(self._connections):
             connection.drain()
         return await self._all_left(timeout_s)
@@ -148,6 +179,11 @@ class HttpListener:
         except TimeoutError:
             return False
         return True
+
+    def _find_while_draining(self, method: str, path: str, host: str | None) -> Entry | Refusal:
+        """A path whose actor has stopped already is not unknown: whoever asks for it should come again."""
+        found = self._table.find(method, path, host)
+        return STOPPING if isinstance(found, Refusal) else found
 
     def _stop_listening(self) -> None:
         server, self._server = self._server, None

@@ -158,7 +158,7 @@ class AsyncioActor(pykka.Actor):
 
     async def _receive(self) -> None:
         mailbox = self.actor_inbox
-        messages, control, in_hand = mailbox.messages, mailbox.control, mailbox.in_hand
+        messages, control, in_hand, lobby = mailbox.messages, mailbox.control, mailbox.in_hand, mailbox.lobby
         take, on_receive = mailbox.take, self.on_receive
         inline, hands = self.concurrency == 1, self._hands
         turn = 0
@@ -174,7 +174,7 @@ class AsyncioActor(pykka.Actor):
                 await asyncio.sleep(0)
             elif inline:
                 turn += 1
-                envelope = take()
+                envelope = take() if lobby else messages.popleft()
                 in_hand[envelope] = None
                 message = envelope.message
                 try:
@@ -187,11 +187,10 @@ class AsyncioActor(pykka.Actor):
                 else:
                     del in_hand[envelope]
                     mailbox.handled += 1
-                    if envelope.reply_to is not None:
-                        try:
-                            envelope.reply_to.set(reply)
-                        except Exception:
-                            hands.reply_failed()
+                    try:
+                        envelope.answer(reply)
+                    except Exception:
+                        hands.reply_failed()
             elif len(in_hand) < self.concurrency:
                 turn += 1
                 envelope = take()

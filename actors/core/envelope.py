@@ -35,6 +35,11 @@ class Envelope(PykkaEnvelope[Any]):
         self.reply_to = reply_to
         self.enqueued_at = enqueued_at
 
+    def answer(self, reply: Any) -> None:
+        """The actor handled it; whoever waits for a reply is told."""
+        if self.reply_to is not None:
+            self.reply_to.set(reply)
+
     def dropped(self, reason: str) -> None:
         """The mailbox gave it up; whoever waits for a reply is told."""
         if self.reply_to is not None:

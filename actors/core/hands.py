@@ -28,11 +28,10 @@ class Hands:
         """The handler returned."""
         if self._put_down(envelope):
             self._mailbox.handled += 1
-            if envelope.reply_to is not None:
-                try:
-                    envelope.reply_to.set(reply)
-                except Exception:
-                    self.reply_failed()
+            try:
+                envelope.answer(reply)
+            except Exception:
+                self.reply_failed()
 
     def refused(self, envelope: Envelope) -> None:
         """The handler raised the exception at hand, and the actor goes on."""

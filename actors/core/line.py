@@ -170,8 +170,9 @@ class Line:
         return envelope
 
     def put_back(self, envelope: Envelope) -> None:
-        """The message in hand comes back to the front, since its actor crashed."""
+        """The message in hand comes back to the front, since its actor crashed; the bound does not hold it up."""
         self.messages.appendleft(envelope)
+        self.high_water = max(self.high_water, len(self.messages))
         self.wake()
 
     async def change(self) -> None:

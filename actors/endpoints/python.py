@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import re
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pykka
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from actors.core.actor import AsyncioActor
 from actors.core.errors import RouterError
@@ -18,18 +19,23 @@ from actors.core.outlet import Outlet
 from actors.core.spec import Context, Options, Standing, endpoint
 from actors.core.thread import ThreadBridge, ThreadOutlet
 
+CLASS_PATH: Final = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
+
 
 class PythonOptions(Options):
     """What a `python` actor can be told."""
 
-    class_: str = Field(
-        alias="class",
-        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$",
-        examples=["shop.orders:Enrich"],
-    )
+    class_: str = Field(alias="class", json_schema_extra={"pattern": CLASS_PATH}, examples=["shop.orders:Enrich"])
     """The actor class, as `package.module:Class`; it is imported when the actor starts, and not by `validate`."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments for the class."""
+
+    @field_validator("class_")
+    @classmethod
+    def _names_a_class(cls, path: str) -> str:
+        if re.fullmatch(CLASS_PATH, path) is None:
+            raise ValueError(f"expected package.module:Class, not {path!r}")
+        return path
 
 
 class ActorClassError(RouterError):

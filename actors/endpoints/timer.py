@@ -41,11 +41,17 @@ class TimerOptions(Options):
         _zone(name)
         return name
 
+    @field_validator("cron")
+    @classmethod
+    def _readable(cls, expression: str | None) -> str | None:
+        if expression is not None:
+            Cron(expression)
+        return expression
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if (self.every is None) == (self.cron is None):
             raise ValueError("give one of every and cron")
-        self.schedule()
         return self
 
     def schedule(self) -> Every | Cron:

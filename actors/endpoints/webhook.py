@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from actors.connections import http_answers
 from actors.connections.http_exchange import Exchange
@@ -35,13 +36,15 @@ ID_HEADERS: Final = ("idempotency-key", "webhook-id")
 LONGEST_ID: Final = 255
 MAY_STILL: Final = "no answer in time; the message was taken in and may still be delivered"
 
+PATH: Final = r"^/[^?#\s]*$"
+
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
 class WebhookOptions(Options):
     """What a webhook can be told."""
 
-    path: str = Field(pattern=r"^/[^?#\s]*$", examples=["/orders"])
+    path: str = Field(json_schema_extra={"pattern": PATH}, examples=["/orders"])
     """Where it listens, compared exactly as it was sent."""
     methods: tuple[Method, ...] = Field(("POST",), min_length=1)
     """The HTTP methods it takes."""
@@ -75,6 +78,13 @@ class WebhookOptions(Options):
     """The status of an `accepted` answer; some senders take nothing but 200."""
     delivered_status: int = Field(200, ge=200, le=299)
     """The status of a `delivered` answer."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_a_path(cls, path: str) -> str:
+        if re.fullmatch(PATH, path) is None:
+            raise ValueError("a path begins with a slash, and has no ?, no # and no space")
+        return path
 
     @model_validator(mode="after")
     def _no_secrets_in_headers(self) -> Self:

@@ -78,6 +78,8 @@ class _Serving:
                 self._say(self._banner(engine, control))
                 await self._told.wait()
                 await self._stop(engine, control)
+            else:
+                self._say_stopped("\nstopped before it was ready", 0)
         finally:
             log.close()
 

@@ -86,14 +86,12 @@ class DeadLetterOperations:
 
     async def _matching(self, matching: DeadLetterFilter) -> tuple[list[str], bool]:
         """Ids, the oldest first, and whether there are more than one request takes."""
-        found = [letter.id async for letters in self._pages(matching, limit=MOST_REPLAYED + 1) for letter in letters]
-        return found[:MOST_REPLAYED][::-1], len(found) > MOST_REPLAYED
+        found = await self._engine.dead_letters.ids(matching, limit=MOST_REPLAYED + 1)
+        return found[:MOST_REPLAYED], len(found) > MOST_REPLAYED
 
     async def _total(self, matching: DeadLetterFilter) -> int:
         store = self._engine.dead_letters
-        if matching == EVERY_DEAD_LETTER:
-            return store.count()
-        return sum([len(letters) async for letters in self._pages(matching, limit=store.count())])
+        return store.count() if matching == EVERY_DEAD_LETTER else await store.count_matching(matching)
 
     async def _pages(
         self, matching: DeadLetterFilter, *, limit: int, before: str | None = None

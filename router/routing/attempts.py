@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -57,7 +58,8 @@ class Attempts:
         self._random = random
         self._order = count()
         self._timer: Timer | None = None
-        self._timer_at = 0.0
+        self._timer_at = math.inf
+        """When the timer fires; infinite where there is none."""
         self._resume_at = 0.0
         for target in targets.values():
             target.watch(self._targets_changed)
@@ -68,7 +70,7 @@ class Attempts:
             target.unwatch(self._targets_changed)
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer, self._timer_at = None, math.inf
 
     # One attempt
 
@@ -85,15 +87,15 @@ class Attempts:
         delivery.enqueued_at = now
         self.running[delivery] = None
         target.started += 1
-        if self._timer is None:
-            self._arm(now + self._timeout_s)
+        if self._timer_at > (deadline := now + self._timeout_s):
+            self._arm(deadline)
         try:
             target.mailbox.offer(delivery)
         except MailboxFullError as error:
             self.failed(delivery, DeliveryError(str(error), reason="full"))
 
     def place(self, delivery: Delivery) -> None:
-        """Begin at the first of its candidates that is not away; where all are, wait for them."""
+        """Begin at the first of its remaining candidates that is not away; where all are, wait for them."""
         details = delivery.more()
         for number in range(details.candidate, len(details.candidates)):
             target = self._targets[details.candidates[number]]
@@ -103,7 +105,7 @@ class Attempts:
                     delivery.attempt = 1
                 self.begin(delivery, target)
                 return
-        if details.candidate == 0 and self._can_wait(delivery):
+        if self._can_wait(delivery):
             self._suspend(delivery)
         else:
             closed = self._targets[details.candidates[details.candidate]].closed
@@ -120,8 +122,9 @@ class Attempts:
         target.succeeded += 1
         if target.breaker is not None:
             target.breaker.record(ok=True)
-        self._route.delivered(delivery, reply)
-        self._route.pump()
+        route = self._route
+        route.delivered(delivery, reply)
+        route.pump()
 
     def dropped(self, delivery: Delivery, why: str) -> None:
         """The target's mailbox gave it up, as the topology asks it to."""
@@ -206,22 +209,28 @@ class Attempts:
     def _can_wait(self, delivery: Delivery) -> bool:
         """Whether waiting for a target can end: an actor that is switched off does not come back by itself."""
         details = delivery.more()
-        return any(self._targets[name].state != "disabled" for name in details.candidates)
+        return any(self._targets[name].state != "disabled" for name in details.candidates[details.candidate :])
+
+    def _can_go(self, delivery: Delivery) -> bool:
+        details = delivery.more()
+        return any(self._targets[name].closed is None for name in details.candidates[details.candidate :])
 
     def _suspend(self, delivery: Delivery) -> None:
         details = delivery.more()
         if not self.suspended:
-            closed = self._targets[details.candidates[0]].closed
-            why = closed.why if closed is not None else ""
-            self._events.emit(RouteSuspended(self._route.name, details.candidates[0], why))
+            name = details.candidates[details.candidate]
+            closed = self._targets[name].closed
+            self._events.emit(RouteSuspended(self._route.name, name, closed.why if closed is not None else ""))
         self.suspended.append(delivery)
+        # It is in nobody's hands: an outage during which the router dies again and again makes no suspect of it.
+        self._route.remember(delivery)
         expires = delivery.message.expirytime
         if expires is not None:
             self._arm(self._now() + max(0.0, expires - self._clock.time()))
 
     def _pause(self, delivery: Delivery, until: float) -> None:
+        self._resume_at = min(until, self._resume_at) if self.pausing else until
         self.pausing.append(delivery)
-        self._resume_at = until
         self._arm(until)
 
     def _targets_changed(self) -> None:
@@ -233,25 +242,29 @@ class Attempts:
                 del self.running[delivery]
                 target.refused += 1
                 self._away(delivery)
-        if self.suspended and any(target.closed is None for target in self._targets.values()):
-            waiting = tuple(self.suspended)
-            self.suspended.clear()
-            self._route.ready.extend(waiting)
-            self._events.emit(RouteResumed(self._route.name))
+        if going := [delivery for delivery in self.suspended if self._can_go(delivery)]:
+            for delivery in going:
+                self.suspended.remove(delivery)
+            self._route.ready.extend(going)
+            self._resumed()
         self._route.pump()
+
+    def _resumed(self) -> None:
+        if not self.suspended:
+            self._events.emit(RouteResumed(self._route.name))
 
     # Time
 
     def _arm(self, when: float) -> None:
+        if self._timer_at <= when:
+            return
         if self._timer is not None:
-            if self._timer_at <= when:
-                return
             self._timer.cancel()
         self._timer_at = when
         self._timer = self._clock.call_at(when, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, math.inf
         now = self._now()
         while self.running:
             delivery = next(iter(self.running))
@@ -292,6 +305,7 @@ class Attempts:
     def _expire_suspended(self, now: float) -> None:
         wall = self._clock.time()
         soonest: float | None = None
+        before = len(self.suspended)
         for delivery in tuple(self.suspended):
             expires = delivery.message.expirytime
             if expires is None:
@@ -301,5 +315,7 @@ class Attempts:
                 self._route.end(delivery, Settlement("expired"))
             elif soonest is None or expires < soonest:
                 soonest = expires
+        if len(self.suspended) < before:
+            self._resumed()
         if soonest is not None:
             self._arm(now + soonest - wall)

@@ -38,7 +38,12 @@ class Branches:
         details.role, details.pending = "split", len(parts)
         route.ledger.split_out += len(parts) - 1
         self._parents[delivery] = None
-        children = deque(self._child(delivery, part, number) for number, part in enumerate(parts, 1))
+        children = deque(
+            self._child(delivery, part, details.number, f"{details.path}{number}/")
+            if details.parent is not None
+            else self._child(delivery, part, number, "")
+            for number, part in enumerate(parts, 1)
+        )
         if route.plan.order_by is not None:
             first = children.popleft()
             details.chain = children
@@ -55,7 +60,7 @@ class Branches:
         details = delivery.more()
         details.role, details.pending = "fan_out", len(names)
         self._parents[delivery] = None
-        branches = [self._child(delivery, delivery.message, details.number) for _ in names]
+        branches = [self._child(delivery, delivery.message, details.number, details.path) for _ in names]
         for name, branch in zip(names, branches, strict=True):
             branch.more().role = "branch"
             self._route.attempts.begin(branch, self._targets[name])
@@ -63,7 +68,12 @@ class Branches:
     def not_done(self, delivery: Delivery, names: tuple[str, ...]) -> tuple[str, ...]:
         """Those of `names` that had not settled before a crash."""
         details = delivery.more()
-        return tuple(name for name in names if (details.number, name) not in details.done)
+        return tuple(name for name in names if (details.number, details.path + name) not in details.done)
+
+    def ended_before(self, part: Delivery) -> bool:
+        """Whether a part had ended before a crash, and not at a target."""
+        details = part.more()
+        return details.parent is not None and (details.number, details.path) in details.done
 
     def ended(self, part: Delivery, parent: Delivery, settlement: Settlement) -> None:
         details, above = part.more(), parent.more()
@@ -77,10 +87,10 @@ class Branches:
             del self._parents[parent]
             self._route.end(parent, above.worst)
 
-    def _child(self, parent: Delivery, message: Message, number: int) -> Delivery:
+    def _child(self, parent: Delivery, message: Message, number: int, path: str) -> Delivery:
         child = Delivery(self._route, message, None, parent.enqueued_at)
         details, above = child.more(), parent.more()
-        details.parent, details.number = parent, number
+        details.parent, details.number, details.path = parent, number, path
         details.position, details.done = above.position, above.done
         return child
 

@@ -60,7 +60,7 @@ class Burial:
             key=details.key if details is not None else None,
         )
         actor = self._actor
-        if actor is None or actor.closed is not None:
+        if actor is None or actor.closed is not None or delivery.root.more().letter is not None:
             self._store(delivery, letter)
             return
         parcel = _Parcel(described(letter, delivery.message), self._clock.now())
@@ -75,6 +75,10 @@ class Burial:
         except MailboxFullError:
             parcel.set_exception()
 
+    def close(self) -> None:
+        """The end of the route: what is not safe yet was not acknowledged, or is in the journal."""
+        self.pending.clear()
+
     def _answered(self, delivery: Delivery, letter: DeadLetter, actor: Child, ok: bool) -> None:
         if ok:
             actor.succeeded += 1
@@ -84,8 +88,13 @@ class Burial:
             self._store(delivery, letter)
 
     def _store(self, delivery: Delivery, letter: DeadLetter) -> None:
+        if delivery not in self.pending:
+            return
         done = partial(self._buried, delivery, letter)
-        details = delivery.more()
+        details, root = delivery.more(), delivery.root.more()
+        if root is not details and root.letter is not None:
+            # Of the parts and ways of a replayed message one can stand in its letter's place.
+            details.letter, root.letter = root.letter, None
         if details.letter is not None:
             self._dead_letters.replace(details.letter, letter, delivery.row or None, done)
         elif details.parent is not None and (row := delivery.root.row):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
+from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -96,29 +98,29 @@ class Chain:
     def _await(self, delivery: Delivery, result: Awaitable[StepResult], position: int) -> None:
         actor = self._route.actor
         assert actor is not None
+        # Should it be run again, then on the message as the steps before have left it.
+        delivery.more().position = position - 1
+        task = actor.spawn(self._awaited(delivery, result, position))
         self.held[delivery] = None
         self._route.engaged += 1
-        actor.spawn(self._awaited(delivery, result, position))
+        task.add_done_callback(partial(self._returned, delivery))
 
     async def _awaited(self, delivery: Delivery, result: Awaitable[StepResult], position: int) -> None:
-        back = True
         try:
             outcome = await result
             del self.held[delivery]
-            back = False
             self._carry_out(delivery, outcome, position)
         except (ExpressionError, DeliveryError) as error:
             self.held.pop(delivery, None)
-            back = False
             self.failed(delivery, error)
         except Exception as error:
             self.held.pop(delivery, None)
-            back = False
             self._route.crashed(delivery, error)
-        finally:
-            self._route.engaged -= 1
-            if back and delivery in self.held:
-                # The actor ended, and this task with it: the step is run again.
-                del self.held[delivery]
-                self._route.ready.appendleft(delivery)
-            self._route.pump()
+
+    def _returned(self, delivery: Delivery, task: asyncio.Task[None]) -> None:
+        self._route.engaged -= 1
+        if task.cancelled() and delivery in self.held:
+            # The actor ended, and this task with it, perhaps before it began: the step is run again.
+            del self.held[delivery]
+            self._route.ready.appendleft(delivery)
+        self._route.pump()

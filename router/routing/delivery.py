@@ -30,11 +30,13 @@ class Details:
         "chain",
         "crashes",
         "done",
+        "kept_key",
         "key",
         "last",
         "letter",
         "number",
         "parent",
+        "path",
         "pending",
         "position",
         "role",
@@ -47,6 +49,8 @@ class Details:
         self.role: Role = "message"
         self.key: str | None = None
         """What `order_by` made of it."""
+        self.kept_key: str | None = None
+        """What it had made of it before a crash, which the journal kept."""
         self.position = 0
         """How many steps it has behind it."""
         self.candidates: tuple[str, ...] = ()
@@ -60,6 +64,8 @@ class Details:
         self.parent: Delivery | None = None
         self.number = 0
         """As a part of a split: which, from 1."""
+        self.path = ""
+        """As a part of a part: which of that, and so on, each with a slash behind."""
         self.pending = 0
         """As a parent: how many parts or branches have not ended."""
         self.worst: Settlement | None = None
@@ -122,15 +128,22 @@ class Delivery(Envelope):
 
     @property
     def place(self) -> tuple[int, str]:
-        """Which part of the root it is (0: all of it), and the target it was chosen for, as the journal has it."""
+        """Which part of the root it is (0: all of it), and the target it was chosen for, as the journal has it.
+
+        A part of a part has its path before the target's name; one that came to no target has no name there.
+        """
         details = self.more()
         chosen = details.candidates[0] if details.candidates else self.target.name if self.target else ""
-        return details.number, chosen
+        return details.number, details.path + chosen
 
     @property
     def is_message(self) -> bool:
         """Whether it counts in the ledger: not one that was split, nor one of several branches."""
         return self.details is None or self.details.role in ("message", "fan_out")
+
+    def __repr__(self) -> str:
+        # Pykka's shows `reply_to`, which is the delivery itself; removing from a deque may ask for it.
+        return f"Delivery({self.message.id!r}, attempt={self.attempt})"
 
     def __del__(self) -> None:
         if self.route is not None:
@@ -142,12 +155,16 @@ class Delivery(Envelope):
     def reply_to(self) -> Delivery:  # type: ignore[override]  # a slot in Envelope; here always the delivery itself
         return self
 
-    def set(self, value: Any = None) -> None:
+    def answer(self, reply: Any) -> None:
         """The target took it."""
         if self.route is not None:
-            self.route.attempts.succeeded(self, value)
+            self.route.attempts.succeeded(self, reply)
         elif self.target is not None:
             self.target.late += 1
+
+    def set(self, value: Any = None) -> None:
+        """The target took it, in pykka's words."""
+        self.answer(value)
 
     def set_exception(self, exc_info: Any = None) -> None:
         """The target did not take it, or crashed."""

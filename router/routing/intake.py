@@ -7,8 +7,8 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.core.clock import Clock
-from actors.core.errors import BackPressureError, RouterError
+from actors.core.clock import Clock, Timer
+from actors.core.errors import BackPressureError, RouterError, StorageError
 from actors.core.events import Events, Notice
 from actors.core.message import Message, Receipt
 from actors.core.spec import Adopting
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 MAX_COMMITTING = 10_000
 """Messages that may wait for one commit; beyond it sources are refused."""
+
+LOOK_AGAIN_S = 1.0
+"""How often those who wait for room look whether there is some, besides being woken."""
+
+LOAD_AGAIN_S = 1.0
+"""When a journal that could not be read is read again."""
 
 POISON_STARTS = 3
 """A message that was in hand at so many starts in a row that died is quarantined."""
@@ -45,7 +51,10 @@ class Intake:
         self._route = route
         self._plan = route.plan
         self._durable = route.plan.durable
+        self._mailbox = route.mailbox
+        self._ledger = route.ledger
         self._journal = journal
+        self._clock = clock
         self._now = clock.now
         self._events = events
         self._last_row = 0
@@ -53,7 +62,10 @@ class Intake:
         self._suspects = 0
         """How many of the rows to come were there when the router died."""
         self._loading = False
+        self._load_at = 0.0
+        """Not before this, since the journal could not be read."""
         self._receipts: dict[int, Receipt] = {}
+        self._looking: Timer | None = None
         self.waiters: deque[asyncio.Future[None]] = deque()
         """Sources that wait for room."""
 
@@ -85,11 +97,14 @@ class Intake:
 
     def offer(self, message: Message, receipt: Receipt | None) -> None:
         """Take a message, or raise `BackPressureError`."""
-        refusal = self.refusal()
-        if refusal is not None:
-            self._route.ledger.refused_at_source += 1
-            raise refusal
-        self.accept(message, receipt)
+        mailbox = self._mailbox
+        if self._durable or self.closing or len(mailbox.messages) >= mailbox.capacity or self._route.attempts.suspended:
+            self.check()
+            self.accept(message, receipt)
+        else:
+            # What `accept` does, without the calls: most messages come this way.
+            self._ledger.accepted += 1
+            mailbox.offer(Delivery(self._route, message, receipt, self._now()))
 
     def accept(self, message: Message, receipt: Receipt | None) -> None:
         """Take a message in; `check` must have passed in this turn of the loop."""
@@ -139,7 +154,7 @@ class Intake:
         route = self._route
         route.ledger.accepted += 1
         mailbox = route.mailbox
-        if self.backlog or len(mailbox.messages) >= mailbox.capacity:
+        if self.closing or self.backlog or len(mailbox.messages) >= mailbox.capacity:
             self.backlog += 1
             if entry.receipt is not None:
                 self._receipts[entry.row] = entry.receipt
@@ -150,19 +165,43 @@ class Intake:
             mailbox.offer(delivery)
         if entry.receipt is not None:
             entry.receipt.accept()
+        if self.waiters:
+            self.let_in()
 
     async def room(self) -> None:
-        """Wait until `refusal` may be None again."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            if waiter in self.waiters:
-                self.waiters.remove(waiter)
+        """Wait in line until there is room, which is the caller's if it offers at once."""
+        first = True
+        while self.refusal() is not None or (first and self.waiters):
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if first:
+                self.waiters.append(waiter)
+            else:
+                # Somebody who does not wait was faster.
+                self.waiters.appendleft(waiter)
+            first = False
+            self._look_again()
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter in self.waiters:
+                    self.waiters.remove(waiter)
+                else:
+                    self.let_in()
+                raise
+
+    def _look_again(self) -> None:
+        """Room in the journal is made by other routes too, and they do not know who waits here."""
+        if self._looking is None and not self.closing:
+            self._looking = self._clock.call_at(self._now() + LOOK_AGAIN_S, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        self.let_in()
+        if self.waiters:
+            self._look_again()
 
     def let_in(self) -> None:
-        """Wake those who wait for room, where there is some."""
+        """Wake the first who waits for room, where there is some."""
         while self.waiters and self.refusal() is None:
             waiter = self.waiters.popleft()
             if not waiter.done():
@@ -183,32 +222,46 @@ class Intake:
         """Load more of the backlog where the mailbox has room for it."""
         mailbox = self._route.mailbox
         actor = self._route.actor
-        if self._loading or actor is None or len(mailbox.messages) > mailbox.capacity // 2:
+        if self._loading or actor is None or self.closing or len(mailbox.messages) > mailbox.capacity // 2:
+            return
+        if self._now() < self._load_at:
             return
         self._loading = True
-        actor.spawn(self._load(mailbox.capacity - len(mailbox.messages)))
+        task = actor.spawn(self._load(mailbox.capacity - len(mailbox.messages)))
+        task.add_done_callback(self._loaded)
 
     async def _load(self, limit: int) -> None:
         try:
             rows = await self._journal.load(self._plan.name, self._last_row, limit)
-            # A row whose commit the loop has not heard of yet comes by itself.
-            rows = [row for row in rows if row.row <= self._committed_row]
-            for row in rows:
-                self._last_row = row.row
-                self.backlog -= 1
-                self._take_over(row)
-            if not rows and self.backlog:
-                self._events.emit(Notice(f"the journal lacks {self.backlog} messages of {self._plan.name}", "error"))
-                self.backlog = 0
-        finally:
-            self._loading = False
+        except StorageError as error:
+            self._events.emit(Notice(f"route {self._plan.name} cannot read its journal: {error}", "error"))
+            self._load_at = self._now() + LOAD_AGAIN_S
+            self._clock.call_at(self._load_at, self._route.pump)
+            return
+        # A row whose commit the loop has not heard of yet comes by itself.
+        rows = [row for row in rows if row.row <= self._committed_row]
+        for row in rows:
+            self._last_row = row.row
+            self.backlog -= 1
+            self._take_over(row)
+        if not rows and self.backlog:
+            self._events.emit(Notice(f"the journal lacks {self.backlog} messages of {self._plan.name}", "error"))
+            self._route.ledger.accepted -= self.backlog
+            self.backlog = 0
+
+    def _loaded(self, _: asyncio.Task[None]) -> None:
+        # Also where the task was cancelled before it began.
+        self._loading = False
         self._route.pump()
 
     def _take_over(self, row: Row) -> None:
         route = self._route
-        delivery = Delivery(route, Message.from_bytes(row.message), self._receipts.pop(row.row, None), self._now())
+        message, key = route.order.unlabelled(Message.from_bytes(row.message))
+        delivery = Delivery(route, message, self._receipts.pop(row.row, None), self._now())
         delivery.row = row.row
         delivery.attempt = max(1, row.attempts)
+        if key is not None:
+            delivery.more().kept_key = key
         if row.position or row.delivered:
             details = delivery.more()
             details.position = row.position

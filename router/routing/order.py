@@ -9,8 +9,8 @@ from typing import Final
 from actors.core.message import Message
 from router.routing.delivery import Delivery
 
-LABEL: Final = "orderkey"
-"""The attribute that keeps a message's key in the journal."""
+LABEL: Final = "pointsman order key"
+"""The attribute that keeps a message's key in the journal, and only there; no CloudEvents attribute has blanks."""
 
 
 class Order:
@@ -30,7 +30,7 @@ class Order:
         if details.key is not None or details.parent is not None:
             return True
         assert self._key_of is not None
-        key = delivery.message.attributes.get(LABEL) or self._key_of(delivery.message) or delivery.message.id
+        key = details.kept_key or self._key_of(delivery.message) or delivery.message.id
         details.key = key
         line = self._busy.get(key)
         if line is None:
@@ -54,6 +54,12 @@ class Order:
         """Its message for the journal, with the key: behind steps the key could be made no more."""
         key = delivery.more().key
         return delivery.message if key is None else delivery.message.with_attributes(**{LABEL: key})
+
+    @staticmethod
+    def unlabelled(message: Message) -> tuple[Message, str | None]:
+        """A message out of the journal, and the key it had, where that is known."""
+        key: str | None = message.attributes.get(LABEL)
+        return (message, None) if key is None else (message.with_attributes(**{LABEL: None}), key)
 
     def __iter__(self) -> Iterator[Delivery]:
         """All that wait."""

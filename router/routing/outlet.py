@@ -39,12 +39,14 @@ class SourceOutlet:
             self.reject(message, receipt, reason="unroutable", error=f"no route begins at {self._source}")
 
     async def put(self, message: Message, receipt: Receipt | None = None) -> None:
-        while True:
-            full = next((route for route in self.routes if route.intake.refusal() is not None), None)
-            if full is None:
-                self.offer(message, receipt)
-                return
+        full = next((route for route in self.routes if route.intake.waiters or route.intake.refusal()), None)
+        while full is not None:
             await full.intake.room()
+            before, full = full, next((route for route in self.routes if route.intake.refusal()), None)
+            if full is not None:
+                # Whoever is next may not need the room that is lacking now.
+                before.intake.let_in()
+        self.offer(message, receipt)
 
     def reject(self, message: Message, receipt: Receipt | None, *, reason: Reason, error: str) -> None:
         if receipt is None:

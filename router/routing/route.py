@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +25,9 @@ from router.routing.order import Order
 from router.routing.plan import RoutePlan
 from router.store.dead_letters import DeadLetters
 from router.store.journal import Journal
+
+TURN = 128
+"""Messages a route advances before it lets others run."""
 
 
 class Route:
@@ -59,6 +63,8 @@ class Route:
         self._targets = targets
         self._journal = journal
         self._pumping = False
+        self.unfinished = False
+        """The pump stopped to let others run."""
         self._concurrency = plan.concurrency
         self.engaged = 0
         """Places of `concurrency` that asynchronous steps and marks in the journal take, besides attempts."""
@@ -83,12 +89,7 @@ class Route:
     def held_back(self) -> bool:
         """Whether nothing more is taken from the mailbox for now."""
         attempts, chain, order, burial = self.attempts, self.chain, self.order, self.burial
-        # Mostly all of them are empty, and this runs once a message.
-        if not (
-            attempts.suspended or attempts.pausing or attempts.retries or chain.held or order.waiting or burial.failing
-        ):
-            return False
-        waiting = len(attempts.retries) + len(chain.held) + order.waiting
+        waiting = len(attempts.retries) + len(chain.held) + order.waiting + len(burial.pending)
         return bool(attempts.suspended or attempts.pausing or burial.failing or waiting >= self.plan.max_waiting)
 
     def pump(self) -> None:
@@ -98,11 +99,23 @@ class Route:
         self._pumping = True
         attempts, messages = self.attempts, self.mailbox.messages
         delivery: Any = None
+        turns = TURN
         try:
             while len(attempts.running) + self.engaged < self._concurrency:
                 if self.ready:
                     delivery = self.ready.popleft()
-                elif messages and not self.held_back():
+                elif messages and not (
+                    # Mostly all of these are empty, and this runs once a message.
+                    (
+                        attempts.retries
+                        or attempts.suspended
+                        or attempts.pausing
+                        or self.chain.held
+                        or self.order.waiting
+                        or self.burial.pending
+                    )
+                    and self.held_back()
+                ):
                     delivery = messages.popleft()
                 else:
                     break
@@ -110,6 +123,11 @@ class Route:
                     attempts.begin(delivery, self._straight)
                 else:
                     self.advance(delivery)
+                    turns -= 1
+                    if not turns:
+                        self.unfinished = True
+                        self.mailbox.wake()
+                        break
         except Exception as error:
             self.crashed(delivery, error)
         finally:
@@ -138,6 +156,9 @@ class Route:
                 return
             if details is not None and details.suspect:
                 self.intake.mark(delivery)
+                return
+            if details is not None and details.done and self.branches.ended_before(delivery):
+                self.end(delivery, DELIVERED)
                 return
             if plan.steps and not self.chain.run(delivery):
                 return
@@ -201,22 +222,27 @@ class Route:
         """Keep in the journal how far it has come and how often it was tried."""
         if delivery.row:
             details = delivery.more()
+            # One that has come to a target has all steps behind it.
+            position = len(self.plan.steps) if details.candidates else details.position
             packed = self.order.labelled(delivery).to_bytes()
-            self._journal.progress(delivery.row, packed, details.position, delivery.attempt)
+            self._journal.progress(delivery.row, packed, position, delivery.attempt)
 
     # Crashes, and the end of the route
 
     def crashed(self, delivery: Delivery, error: Exception) -> None:
         """A step raised: the message comes back with one more attempt behind it, and the actor restarts."""
+        actor, self.actor = self.actor, None
+        if actor is not None:
+            actor._crash(error)
+        if delivery.route is None:
+            # It had ended, and whoever was told of that raised.
+            return
         details = delivery.more()
         details.crashes += 1
         if details.crashes >= self.plan.retry.attempts:
             self.give_up(delivery, "quarantined", f"{type(error).__name__}: {error}")
         else:
             self.ready.appendleft(delivery)
-        actor, self.actor = self.actor, None
-        if actor is not None:
-            actor._crash(error)
 
     def lost(self, delivery: Delivery) -> None:
         """A delivery was collected before it ended, which is a defect: say so, and let the source repeat it."""
@@ -263,6 +289,7 @@ class Route:
     def close(self) -> None:
         """The end: what has not ended was never acknowledged, or is in the journal."""
         self.actor = None
+        self.intake.closing = True
         self.attempts.close()
         for delivery in [*self.under_way(), *self.mailbox.messages]:
             assert isinstance(delivery, Delivery)
@@ -270,6 +297,7 @@ class Route:
             if delivery.receipt is not None:
                 delivery.receipt.refuse(RouterError("the router stops"))
         self.mailbox.messages.clear()
+        self.burial.close()
 
 
 class RouteActor(AsyncioActor):
@@ -294,5 +322,8 @@ class RouteActor(AsyncioActor):
                     return
                 continue
             self._route.pump()
-            if not mailbox.control:
+            if self._route.unfinished:
+                self._route.unfinished = False
+                await asyncio.sleep(0)
+            elif not mailbox.control:
                 await mailbox.change()

@@ -158,6 +158,26 @@ class DeadLetters:
             where, values = f"{where} AND number < ?", (*values, _number(before))
         return await self._database.read(partial(_select, where=where, values=values, limit=limit))
 
+    async def count_matching(self, matching: DeadLetterFilter) -> int:
+        """How many match."""
+        where, values = matching.where()
+
+        def counted(connection: sqlite3.Connection) -> int:
+            found: int = connection.execute(f"SELECT count(*) FROM dead_letters WHERE {where}", values).fetchone()[0]
+            return found
+
+        return await self._database.read(counted)
+
+    async def ids(self, matching: DeadLetterFilter, *, limit: int) -> list[str]:
+        """The ids of those that match, the oldest first."""
+        where, values = matching.where()
+
+        def found(connection: sqlite3.Connection) -> list[str]:
+            sql = f"SELECT number FROM dead_letters WHERE {where} ORDER BY number LIMIT ?"
+            return [_id(number) for (number,) in connection.execute(sql, (*values, limit))]
+
+        return await self._database.read(found)
+
     async def drop(self, ids: Iterable[str]) -> int:
         """Delete these; returns how many were there."""
         numbers = sorted({_number(letter_id) for letter_id in ids})

@@ -25,7 +25,7 @@ _PROGRESS: Final = Statement(
     "INSERT INTO journal (row, message, position, attempts) VALUES ",
     "(?, ?, ?, ?)",
     " ON CONFLICT (row) DO UPDATE SET"
-    " message = excluded.message, position = excluded.position, attempts = excluded.attempts",
+    " message = excluded.message, position = excluded.position, attempts = excluded.attempts, hands = 0",
 )
 _RECORD: Final = Statement("INSERT OR IGNORE INTO journal_deliveries (row, child, target) VALUES ", "(?, ?, ?)")
 _IN_HAND: Final = Statement("UPDATE journal SET hands = hands + 1 WHERE row IN (", "?", ")")
@@ -107,8 +107,12 @@ class Journal:
         return row
 
     def progress(self, row: int, message: bytes, position: int, attempts: int) -> None:
-        """From here on the row is replayed with this message, from this step on. Lazy."""
+        """From here on the row is replayed with this message, from this step on. Lazy.
+
+        It is in nobody's hands then: what it was in hand at did not die of it.
+        """
         if row in self._live:
+            self._in_hand.discard(row)
             self._live.put(row, len(message) + ROW_OVERHEAD)
             self._database.execute(_PROGRESS, (row, message, position, attempts), lazy=True)
 

@@ -240,6 +240,7 @@ def test_dead_letters_are_found_replayed_and_dropped(folder: Path) -> None:
         assert shop.end() == 0
 
 
+@pytest.mark.slow
 def test_messages_are_sent_asked_for_and_looked_into(tmp_path: Path, silent: str) -> None:
     """Into a source, straight to a target, and into the mailbox of a route whose target does not answer."""
     folder = write(tmp_path, crm=silent, drain_timeout="50ms")
@@ -274,6 +275,18 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, silent: str) -> None:
         os.kill(shop.pid, signal.SIGTERM)
         shop.wait_for(r"^stopped at once; what had not settled was never acknowledged, or is in the journal$")
         assert shop.end() == 128 + signal.SIGTERM
+
+
+def test_a_start_can_be_stopped(folder: Path) -> None:
+    """Before everything is ready: here an actor waits for a port that is taken."""
+    with socket.create_server((HOST, 0)) as taken:
+        path = folder / "topology.yaml"
+        path.write_text(path.read_text().replace("{port: 0}", f"{{port: {taken.getsockname()[1]}}}"))
+        with terminal("start", folder=folder, columns=200) as shop:
+            shop.wait_for(r"actor restarts .*actor=leads .*restarts=1$")
+            shop.type("\x03")
+            shop.wait_for(r"^stopped before it was ready$")
+            assert shop.end() == 0
 
 
 def test_a_second_start_names_who_holds_the_state_directory(folder: Path) -> None:

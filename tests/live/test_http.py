@@ -50,7 +50,8 @@ class Upstream:
         return f"http://127.0.0.1:{self.port}"
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.requests.append(Request(request.method, request.path_qs, request.headers, await request.read()))
+        body = await request.content.read()
+        self.requests.append(Request(request.method, request.path_qs, request.headers, body))
         if self.release is not None:
             await self.release.wait()
         return self.answer()
@@ -198,6 +199,13 @@ async def test_bytes_and_text_keep_their_media_type(site: Site) -> None:
     ):
         await site.send(MESSAGE.with_data(data).with_attributes(datacontenttype=came_as))
         assert site.request.headers["Content-Type"] == goes_as
+
+
+@scenario()
+async def test_a_large_message_arrives_whole(site: Site) -> None:
+    """With its length, and not in chunks."""
+    await site.send(MESSAGE.with_data(bytes(3_000_000)))
+    assert (len(site.request.body), site.request.headers["Content-Length"]) == (3_000_000, "3000000")
 
 
 @scenario(cloudevents=True)

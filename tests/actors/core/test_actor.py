@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pykka
@@ -399,7 +400,7 @@ def test_a_hook_that_hangs_at_the_end_is_cancelled_in_time(run: Run, hook: str) 
         self.life.append(hook)
         await asyncio.Event().wait()
 
-    hanging = type("Hanging", (Broken,), {hook: hang, "stop_timeout_s": 0.01})
+    hanging: type[Broken] = type("Hanging", (Broken,), {hook: hang, "stop_timeout_s": 0.01})
 
     async def scenario() -> None:
         ref = hanging.start()
@@ -625,7 +626,7 @@ def test_a_great_many_actors_start_and_stop_in_any_order_and_nothing_is_left(run
     """The fixture fails the test where a task is left."""
 
     async def scenario() -> None:
-        for order in (list, reversed, lambda refs: sorted(refs, key=lambda ref: ref.actor_urn)):
+        for order in (list, reversed, partial(sorted, key=str)):
             refs = [Echo.start() for _ in range(2000)]
             replies = [ref.ask(number, block=False) for number, ref in enumerate(refs)]
             assert [await reply for reply in replies] == list(range(2000))

@@ -114,14 +114,14 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
         letter = data.draw(st.sampled_from(self.letters))
-        was = (letter in self.mailbox.lobby, letter in self.mailbox.messages, letter in self.mailbox.in_hand)
+        lanes: dict[str, Any] = {
+            "lobby": self.mailbox.lobby,
+            "queued": self.mailbox.messages,
+            "in_hand": self.mailbox.in_hand,
+        }
+        was = next((where for where, lane in lanes.items() if letter in lane), None)
         where = self.mailbox.withdraw(letter)
-        assert where == {
-            (True, False, False): "lobby",
-            (False, True, False): "queued",
-            (False, False, True): "in_hand",
-            (False, False, False): None,
-        }[was]
+        assert where == was
         if where in ("lobby", "queued"):
             self.seen.withdrawn.append(letter)
 
@@ -202,9 +202,9 @@ class MailboxMachine(RuleBasedStateMachine):
     @invariant()
     def the_bound_holds(self) -> None:
         mailbox = self.mailbox
-        assert self.crashes or len(mailbox) <= mailbox.capacity
-        assert mailbox.high_water <= mailbox.capacity
-        assert self.crashes or len(mailbox) <= mailbox.high_water
+        assert len(mailbox) <= mailbox.high_water
+        if not self.crashes:
+            assert mailbox.high_water <= mailbox.capacity
         if mailbox.overflow != "wait":
             assert all(isinstance(entry, Place) for entry in mailbox.lobby)
 

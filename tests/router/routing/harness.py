@@ -64,8 +64,8 @@ class Ticket(Receipt):
     def on_refused(self, error: RouterError) -> None:
         self.error = error
 
-    @property
-    def outcome(self) -> str | None:
+    def ended(self) -> str | None:
+        """Its outcome, if it has one."""
         return self.settlement.outcome if self.settlement is not None else None
 
 
@@ -228,9 +228,7 @@ class System:
             for table in ("journal", "dead_letters"):
                 connection.execute(f"DROP TRIGGER IF EXISTS {table}_full")
                 if verdict is not None:
-                    connection.execute(
-                        f"CREATE TRIGGER {table}_full BEFORE INSERT ON {table} BEGIN {verdict}; END"
-                    )
+                    connection.execute(f"CREATE TRIGGER {table}_full BEFORE INSERT ON {table} BEGIN {verdict}; END")
 
         await self.database.transact(change)
 
