@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from actors.core.clock import Clock
+from actors.core.errors import RouterError
 from actors.core.events import (
     ActorAvailable,
     ActorCrashed,
@@ -111,7 +112,8 @@ def line_of(event: Event) -> Line:
         del fields["actor"]
         text = text.replace("actor", "route", 1)
     error = fields.get("error")
-    traceback = error if isinstance(event, ActorCrashed) else None
+    # What is raised on purpose says all in its text: a port that is taken, a class that does not import.
+    traceback = error if isinstance(event, ActorCrashed) and not isinstance(error, RouterError) else None
     shown = {name: value for name, value in fields.items() if value is not None and value != ""}
     return Line(level, text, shown, traceback)
 
