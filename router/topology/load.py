@@ -284,6 +284,9 @@ def _syntax_error(error: MarkedYAMLError, source: Source, report: Report) -> Non
         suggestion = f"put a value that begins with '{char}' in quotes"
     elif "mapping values are not allowed" in problem:
         suggestion = "quote a value that holds ': ', or look at the indentation"
+    elif "unexpected ':'" in problem:
+        # libyaml is stricter here than YAML 1.2: it takes no colon in plain text within { } and [ ].
+        suggestion = "put text with a ':' in quotes within { } and [ ]"
     elif "${" in line_text and "expected ','" in problem:
         suggestion = "put '${…}' in quotes within { } and [ ]"
     report.error(Span(offset, offset + 1), message, suggestion)
