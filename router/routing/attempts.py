@@ -15,7 +15,7 @@ from actors.core.errors import DeliveryError, MailboxFullError, Reason
 from actors.core.events import AttemptFailed, Events, RouteResumed, RouteSuspended
 from actors.core.message import Settlement
 from router.routing.choose import RetryPolicy, TryAgain, TryNext, after_failure
-from router.routing.delivery import Delivery
+from router.routing.delivery import Delivery, Details
 
 if TYPE_CHECKING:
     from router.routing.route import Route
@@ -156,10 +156,8 @@ class Attempts:
         self._route.pump()
 
     def _next(self, delivery: Delivery, target: Child, error: DeliveryError) -> None:
-        details = delivery.more()
+        details = self._with_candidates(delivery)
         details.last = (error.reason, str(error))
-        if not details.candidates:
-            details.candidates = (target.name, *self._route.plan.fallback)
         move = after_failure(
             self._policy,
             reason=error.reason,
@@ -200,11 +198,16 @@ class Attempts:
     # Targets that are away, and limits
 
     def _away(self, delivery: Delivery) -> None:
+        self._with_candidates(delivery)
+        self.place(delivery)
+
+    def _with_candidates(self, delivery: Delivery) -> Details:
+        """From here on it is known where it goes: no step runs again, and nothing is chosen anew."""
         details = delivery.more()
         if not details.candidates:
             assert delivery.target is not None
             details.candidates = (delivery.target.name, *self._route.plan.fallback)
-        self.place(delivery)
+        return details
 
     def _can_wait(self, delivery: Delivery) -> bool:
         """Whether waiting for a target can end: an actor that is switched off does not come back by itself."""
@@ -229,6 +232,7 @@ class Attempts:
             self._arm(self._now() + max(0.0, expires - self._clock.time()))
 
     def _pause(self, delivery: Delivery, until: float) -> None:
+        self._with_candidates(delivery)
         self._resume_at = min(until, self._resume_at) if self.pausing else until
         self.pausing.append(delivery)
         self._arm(until)

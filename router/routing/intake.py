@@ -154,13 +154,15 @@ class Intake:
         route = self._route
         route.ledger.accepted += 1
         mailbox = route.mailbox
+        # A receipt that holds a request and its body, say, must not wait with its message for a target to return.
+        receipt = None if entry.receipt is None or entry.receipt.until_accepted else entry.receipt
         if self.closing or self.backlog or len(mailbox.messages) >= mailbox.capacity:
             self.backlog += 1
-            if entry.receipt is not None:
-                self._receipts[entry.row] = entry.receipt
+            if receipt is not None:
+                self._receipts[entry.row] = receipt
         else:
             self._last_row = entry.row
-            delivery = Delivery(route, entry.message, entry.receipt, self._now())
+            delivery = Delivery(route, entry.message, receipt, self._now())
             delivery.row = entry.row
             mailbox.offer(delivery)
         if entry.receipt is not None:

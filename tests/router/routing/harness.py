@@ -64,6 +64,9 @@ class Ticket(Receipt):
     def on_refused(self, error: RouterError) -> None:
         self.error = error
 
+    def was_accepted(self) -> bool:
+        return self.accepted
+
     def ended(self) -> str | None:
         """Its outcome, if it has one."""
         return self.settlement.outcome if self.settlement is not None else None
@@ -86,6 +89,8 @@ class System:
         self.routes: dict[str, Route] = {}
         self.outlets: dict[str, SourceOutlet] = {}
         self._ids = 0
+        self._told = 0
+        """How much of what the database was told to do has been answered."""
         self._start_s = start_s
 
     async def open(self) -> None:
@@ -186,12 +191,12 @@ class System:
     async def settle(self) -> None:
         """Until nothing moves any more but time."""
         async with asyncio.timeout(20.0):
-            while True:
-                await self._turns()
-                if self.database.pending == 0 or not self.database.working:
-                    return
-                # A look that comes after all that was submitted, lazy statements included.
+            await self._turns()
+            while self.database._submitted != self._told:
+                # Answered after all that was submitted before, lazy statements included.
+                self._told = self.database._submitted + 1
                 await self.database.read(lambda _: None)
+                await self._turns()
 
     async def _turns(self) -> None:
         for _ in range(TURNS):

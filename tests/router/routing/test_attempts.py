@@ -34,12 +34,29 @@ def test_an_attempt_that_waits_for_room_fails_as_full_at_its_deadline(run: Run, 
     async def scenario() -> None:
         async with system(tmp_path) as router:
             router.target("sink", capacity=1).otherwise = Hang()
-            router.route("sink", concurrency=3, timeout_s=10.0, retry=retry(1))
-            await router.sent("in hand", "queued", "in the lobby")
+            router.route("sink", name="patient", sources=["patient"], concurrency=2, timeout_s=60.0)
+            router.route("sink", timeout_s=10.0, retry=retry(1))
+            router.send("in hand", source="patient")
+            await router.settle()
+            router.send("queued", source="patient")
+            await router.sent("in the lobby")
             await router.advance(10.0)
-            assert [letter.reason for letter in await router.letters()] == ["unknown", "timeout_before_send", "full"]
+            assert await router.reasons() == {"full": 1}
+            assert router.child("sink").refused == 1
+
+    run(scenario())
+
+
+def test_an_attempt_in_the_mailbox_fails_as_not_sent_and_one_in_hand_as_unknown(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with system(tmp_path) as router:
+            router.target("sink").otherwise = Hang()
+            router.route("sink", concurrency=2, timeout_s=10.0, retry=retry(1))
+            await router.sent("in hand", "queued")
+            await router.advance(10.0)
+            assert [letter.reason for letter in await router.letters()] == ["unknown", "timeout_before_send"]
             child = router.child("sink")
-            assert (child.started, child.unknown, child.refused) == (3, 1, 2)
+            assert (child.started, child.unknown, child.refused) == (2, 1, 1)
 
     run(scenario())
 
@@ -50,9 +67,9 @@ def test_a_deadline_holds_while_a_retry_far_away_is_waited_for(run: Run, tmp_pat
     async def scenario() -> None:
         async with system(tmp_path) as router:
             router.target("sink").answers.extend([Refuse("overload", retry_after_s=600.0), Hang()])
-            router.route("sink", timeout_s=10.0, retry=retry(1))
-            router.routes["r"].attempts._policy = retry(2)
+            router.route("sink", timeout_s=10.0)
             await router.sent("busy")
+            await router.advance(20.0)
             await router.sent("hangs")
             await router.advance(10.0)
             assert router.child("sink").unknown == 1
@@ -203,7 +220,8 @@ def test_as_many_wait_for_their_retry_as_max_waiting_says_then_the_source_is_hel
             sink = router.target("sink")
             sink.otherwise = Refuse()
             router.route("sink", max_waiting=2, capacity=3)
-            await router.sent(1, 2, 3, 4, 5)
+            await router.sent(1, 2)
+            await router.sent(3, 4, 5)
             assert sink.data == [1, 2]
             with pytest.raises(BackPressureError):
                 router.send(6)
@@ -260,7 +278,8 @@ def test_a_target_that_drops_settles_the_message_as_dropped(run: Run, tmp_path: 
             sink = router.target("sink", capacity=1, overflow="drop_oldest")
             sink.otherwise = Hang()
             router.route("sink", concurrency=3)
-            tickets = await router.sent("in hand", "oldest", "newest")
+            tickets = await router.sent("in hand")
+            tickets += await router.sent("oldest", "newest")
             assert [ticket.ended() for ticket in tickets] == [None, "dropped", None]
             sink.let_go()
             await router.settle()
@@ -278,7 +297,8 @@ def test_a_target_that_rejects_refuses_as_full(run: Run, tmp_path: Path) -> None
             sink = router.target("sink", capacity=1, overflow="reject")
             sink.answers.append(Hang())
             router.route("sink", concurrency=3)
-            await router.sent("in hand", "queued", "too many")
+            await router.sent("in hand")
+            await router.sent("queued", "too many")
             assert [event.reason for event in router.heard(AttemptFailed)] == ["full"]
             sink.let_go()
             await router.advance(1.0)

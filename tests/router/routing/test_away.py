@@ -101,7 +101,8 @@ def test_what_waits_in_the_mailbox_of_a_target_that_goes_away_comes_back_at_once
             sink, other = router.target("sink", capacity=1), router.target("other")
             sink.answers.append(Hang())
             router.route("sink", fallback=("other",), concurrency=3)
-            await router.sent("in hand", "queued", "in the lobby")
+            await router.sent("in hand")
+            await router.sent("queued", "in the lobby")
             router.child("sink").unavailable("the cable is out")
             await router.settle()
             assert other.done_data == ["queued", "in the lobby"]
