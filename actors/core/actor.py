@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 import pykka
 from pykka import messages as pykka_messages
 
+from actors.core.deferred import Deferred
 from actors.core.envelope import Control, Envelope
 from actors.core.errors import ActorStoppedError, DeliveryError, ExpressionError
 from actors.core.future import LoopFuture
@@ -65,7 +66,10 @@ class AsyncioActor(pykka.Actor):
     """
 
     concurrency: int = 1
-    """Messages in hand at once. One is handled inline; more get a task each."""
+    """Messages in hand at once. One is handled inline; more get a task each, unless the actor `defers`."""
+
+    defers: bool = False
+    """`on_receive` is called inline, and may return a `Deferred`: many messages in hand, and no task for any."""
 
     stop_timeout_s: float = 10.0
     """How long `on_failure`, `on_stop` and the end of the actor's tasks may take, each."""
@@ -154,13 +158,16 @@ class AsyncioActor(pykka.Actor):
             raised = sys.exc_info()[1]
             if raised is not None and not isinstance(raised, asyncio.CancelledError):
                 error = as_crash(raised)
-            await self._end(error)
+            # Where the loop was given up with the actor on it, nothing can be awaited any more.
+            if not isinstance(raised, GeneratorExit):
+                await self._end(error)
 
     async def _receive(self) -> None:
         mailbox = self.actor_inbox
         messages, control, in_hand, lobby = mailbox.messages, mailbox.control, mailbox.in_hand, mailbox.lobby
         take, on_receive = mailbox.take, self.on_receive
-        inline, hands = self.concurrency == 1, self._hands
+        defers, hands = self.defers, self._hands
+        inline = defers or self.concurrency == 1
         turn = 0
         while True:
             if control:
@@ -172,6 +179,9 @@ class AsyncioActor(pykka.Actor):
             elif turn == TURN:
                 turn = 0
                 await asyncio.sleep(0)
+            elif in_hand and len(in_hand) >= self.concurrency:
+                await mailbox.change()
+                turn = 0
             elif inline:
                 turn += 1
                 envelope = take() if lobby else messages.popleft()
@@ -184,21 +194,26 @@ class AsyncioActor(pykka.Actor):
                         reply = await reply
                 except FAILED_ATTEMPT:
                     hands.refused(envelope)
+                except Exception as error:
+                    if defers:
+                        # The others in hand are not to blame.
+                        hands.crashed(envelope, error)
+                    raise
                 else:
+                    if defers and isinstance(reply, Deferred):
+                        reply.attach(self, envelope)
+                        continue
                     del in_hand[envelope]
                     mailbox.handled += 1
                     try:
                         envelope.answer(reply)
                     except Exception:
                         hands.reply_failed()
-            elif len(in_hand) < self.concurrency:
+            else:
                 turn += 1
                 envelope = take()
                 in_hand[envelope] = None
                 self.spawn(self._handle(envelope))
-            else:
-                await mailbox.change()
-                turn = 0
         self._finishing = True
         while in_hand:
             if control:
@@ -219,6 +234,10 @@ class AsyncioActor(pykka.Actor):
             self._hands.crashed(envelope, as_crash(error))
         else:
             self._hands.handled(envelope, reply)
+        self._freed()
+
+    def _freed(self) -> None:
+        """One less is in hand: go on where that was waited for."""
         mailbox = self.actor_inbox
         if self._finishing or len(mailbox.in_hand) + 1 >= self.concurrency:
             mailbox.wake()
@@ -266,7 +285,7 @@ class AsyncioActor(pykka.Actor):
     def _release_hands(self, error: Exception | None) -> None:
         if error is None:
             self._hands.release("was stopped")
-        elif self.concurrency == 1:
+        elif self.concurrency == 1 and not self.defers:
             for envelope in tuple(self.actor_inbox.in_hand):
                 self._hands.crashed(envelope, error)
         else:

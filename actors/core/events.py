@@ -76,6 +76,35 @@ class ActorFailed(ActorEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionEvent(Event):
+    """Of a connection that actors share, named as in the topology; `client` is which of its connections."""
+
+    connection: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOpened(ConnectionEvent):
+    """It is of use (again)."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost(ConnectionEvent):
+    """It broke; it is tried again, for ever."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFailed(ConnectionEvent):
+    """An attempt at connecting failed; the next one follows."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RouteEvent(Event):
     route: str
 

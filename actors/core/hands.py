@@ -37,6 +37,10 @@ class Hands:
         """The handler raised the exception at hand, and the actor goes on."""
         error = sys.exc_info()[1]
         assert isinstance(error, Exception)
+        self.failed(envelope, error)
+
+    def failed(self, envelope: Envelope, error: Exception) -> None:
+        """The attempt ended with `error`, and the actor goes on."""
         if self._put_down(envelope):
             self._mailbox.failed += 1
             self._tell(envelope, error)

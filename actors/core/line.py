@@ -120,7 +120,8 @@ class Line:
         actor ends meanwhile, and nobody takes its place.
         """
         first = True
-        while len(self.messages) >= self._limit:
+        # A place that its taker has not used is free for a moment, and for the next in line.
+        while len(self.messages) >= self._limit or (first and self.lobby):
             place = Place(self._loop.create_future())
             if first:
                 self.lobby.append(place)

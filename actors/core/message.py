@@ -177,6 +177,11 @@ class Receipt:
         self.refused = False
         self.settlement: Settlement | None = None
 
+    @property
+    def until_accepted(self) -> bool:
+        """Whether its source waits for nothing behind `accept`: then nobody need keep it any longer."""
+        return False
+
     def accept(self) -> None:
         """Every route has the message safe; a second call does nothing."""
         if not self.accepted and not self.refused:
@@ -232,6 +237,10 @@ class _Part(Receipt):
     def __init__(self, fan: _Fan) -> None:
         super().__init__()
         self._fan = fan
+
+    @property
+    def until_accepted(self) -> bool:
+        return self._fan.receipt.until_accepted
 
     def on_accepted(self) -> None:
         fan = self._fan

@@ -49,7 +49,19 @@ class LoopRef(pykka.ActorRef[A]):
             return super().stop(block=block, timeout=timeout)
         if block:
             raise RuntimeError("await stop(block=False): blocking would stop the loop that has to stop it")
-        stopped = LoopFuture()
-        asked = ask(self, pykka_messages._ActorStop())
-        asked._future.add_done_callback(lambda future: stopped.set(future.exception() is None))
+        stopped = _Stopped()
+        if self.is_alive():
+            self.actor_inbox.put(PykkaEnvelope(pykka_messages._ActorStop(), reply_to=stopped))
+        else:
+            stopped.set_exception()
         return stopped
+
+
+class _Stopped(LoopFuture):
+    """True when the actor has stopped, false where it was dead already."""
+
+    def set(self, value: Any = None) -> None:
+        super().set(True)
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        super().set(False)

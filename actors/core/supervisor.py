@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from random import random as _random
 from typing import Any, Literal
 
@@ -110,25 +111,32 @@ class Supervisor:
         return child
 
     async def restart(self, name: str) -> Child:
-        """Stop a child if it runs, and start it with a clean history.
+        """Stop a child if it runs, and start it with a clean history; a stop that comes meanwhile wins.
 
         This revives a failed one, and with it those of its group that failed together with it.
         """
         child = self.children[name]
-        child.history = ()
-        names = [name]
-        if (group := self._groups.of(child)) is not None:
+        group = self._groups.of(child)
+        if group is not None:
             group.history = ()
-            if child.state == "failed":
-                names = [other for other in group.members if self.children[other].state == "failed"]
-        await self.stop([name])
-        for other in names:
-            self.children[other].history = ()
-            self.start(other)
+        child.history = ()
+        if child.state == "failed" and group is not None:
+            for other in [self.children[member] for member in group.members]:
+                if other.state == "failed":
+                    other.history = ()
+                    self.start(other.name)
+        elif child.state in ("stopped", "failed", "disabled"):
+            self.start(name)
+        else:
+            self._groups.leave_alone(child)
+            self._ask_to_stop(child, "restarting", None)
+            await self._see_off([child])
+            if child.state == "restarting":
+                self.incarnate(child)
         return child
 
-    async def stop(self, names: Iterable[str]) -> None:
-        """End these children, side by side; each has its `stop_timeout_s`, then it is cancelled.
+    async def stop(self, names: Iterable[str], *, timeout_s: float = inf) -> None:
+        """End these children, side by side; each has its `stop_timeout_s`, or less, then it is cancelled.
 
         One that does not end even so is reported, and stays `stopping` until it does.
         """
@@ -136,7 +144,7 @@ class Supervisor:
         for child in children:
             self._groups.leave_alone(child)
             self._ask_to_stop(child, "stopped", ActorStopped(child.name))
-        await self._see_off(children)
+        await self._see_off(children, timeout_s)
 
     async def remove(self, names: Iterable[str]) -> None:
         """Stop these children and forget them."""
@@ -150,10 +158,10 @@ class Supervisor:
             if (ending := self._endings.pop(child, None)) is not None:
                 ending.done.set_result(None)
 
-    async def stop_all(self) -> None:
+    async def stop_all(self, *, timeout_s: float = inf) -> None:
         """Stop everything, also what is about to be restarted."""
         regrouping = self._groups.cancel()
-        await self.stop(tuple(self.children))
+        await self.stop(tuple(self.children), timeout_s=timeout_s)
         if regrouping:
             await asyncio.wait(regrouping, timeout=CANCELLED_TIMEOUT_S)
 
@@ -209,31 +217,32 @@ class Supervisor:
         return child.state in ("starting", "ready", "restarting") or (ending is not None and ending.then != "stopped")
 
     async def end(self, child: Child, then: Afterwards, event: Event | None = None) -> None:
-        """Stop a child for a group's sake; what an operator asks for goes before that."""
-        self._ask_to_stop(child, then, event)
+        """Stop a child for its group's sake; what an operator has asked for goes before that."""
+        ending = self._endings.get(child)
+        if ending is None or ending.then != "stopped":
+            self._ask_to_stop(child, then, event)
         await self._see_off([child])
 
     def _ask_to_stop(self, child: Child, then: Afterwards, event: Event | None) -> None:
         self._cancel_timer(child)
         ending = self._endings.get(child)
         if ending is not None:
-            if then == "stopped":
-                ending.then, ending.event = then, event
+            ending.then, ending.event = then, event
         elif child.actor is not None:
             self._endings[child] = _Ending(asyncio.get_running_loop().create_future(), then, event)
             child.become("stopping")
             child.mailbox.put(Envelope(pykka_messages._ActorStop()))
-        elif child.state == "restarting":
+        elif child.state == "restarting" and then != "restarting":
             self._rest(child, then, event)
         elif child.state == "failed" and then == "stopped":
             child.become("stopped")
 
-    async def _see_off(self, children: Sequence[Child]) -> None:
+    async def _see_off(self, children: Sequence[Child], timeout_s: float = inf) -> None:
         """Wait until those of them that were asked to end have ended."""
         by_timeout: dict[float, dict[asyncio.Future[None], Child]] = {}
         for child in children:
             if (ending := self._endings.get(child)) is not None:
-                by_timeout.setdefault(child.spec.stop_timeout_s, {})[ending.done] = child
+                by_timeout.setdefault(min(child.spec.stop_timeout_s, timeout_s), {})[ending.done] = child
         await asyncio.gather(*(self._within(limit, waiting) for limit, waiting in by_timeout.items()))
 
     async def _within(self, timeout_s: float, waiting: Mapping[asyncio.Future[None], Child]) -> None:

@@ -1,6 +1,7 @@
 """An actor on the loop: pykka's interface, hooks that may be coroutines, and a life with one end."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -461,6 +462,24 @@ def test_a_second_cancellation_cuts_on_stop_short_and_everybody_is_told_all_the_
         assert await stopped is True
 
     run(scenario())
+
+
+def test_an_actor_whose_loop_is_given_up_goes_without_a_word_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing can be awaited any more, so it does not try."""
+
+    async def scenario() -> list[str]:
+        ref = AsyncEcho.start()
+        await ref.ask("ready?", block=False)
+        life: list[str] = actor_of(ref).life
+        return life
+
+    loop = asyncio.new_event_loop()
+    life = loop.run_until_complete(scenario())
+    loop.close()
+    del loop
+    gc.collect()
+    assert life == ["start"]
+    assert "failed while it ended" not in caplog.text
 
 
 # Tasks of its own

@@ -10,7 +10,7 @@ from pykka import messages as pykka_messages
 from pykka._envelope import Envelope as PykkaEnvelope
 
 from actors.core.actor import Drain
-from actors.core.clock import ManualClock
+from actors.core.clock import ManualClock, settle
 from actors.core.envelope import Envelope, Told
 from actors.core.errors import DeliveryError, MailboxFullError
 from actors.core.future import LoopFuture
@@ -301,6 +301,24 @@ def test_a_place_that_its_taker_does_not_use_goes_to_the_next(run: Run) -> None:
     run(scenario())
 
 
+def test_a_place_that_its_taker_does_not_use_is_not_for_a_newcomer(run: Run) -> None:
+    async def scenario() -> None:
+        mailbox = make(capacity=1)
+        fill(mailbox)
+        served: list[str] = []
+        async with asyncio.timeout(1.0), asyncio.TaskGroup() as tasks:
+            tasks.create_task(waits_for_room(mailbox, served, "first", use=False))
+            tasks.create_task(waits_for_room(mailbox, served, "second"))
+            await until(lambda: len(mailbox.lobby) == 2)
+            mailbox.take()
+            tasks.create_task(waits_for_room(mailbox, served, "newcomer"))
+            await until(lambda: len(served) == 2)
+            mailbox.take()
+        assert served == ["first", "second", "newcomer"]
+
+    run(scenario())
+
+
 def test_who_gives_up_waiting_leaves_the_line(run: Run) -> None:
     async def scenario() -> None:
         mailbox = make(capacity=1)
@@ -333,21 +351,24 @@ def test_clearing_makes_room_for_those_who_wait(run: Run) -> None:
 
 
 def test_drop_oldest_does_not_need_something_to_drop(run: Run) -> None:
-    """The only place may be promised while nothing waits."""
+    """The only place may be promised while nothing waits; who loses it so stays the first in line."""
 
     async def scenario() -> None:
         mailbox = make(capacity=1, overflow="drop_oldest")
         fill(mailbox)
         served: list[str] = []
-        waiter = asyncio.create_task(waits_for_room(mailbox, served, "patient"))
-        await until(lambda: mailbox.lobby)
+        first = asyncio.create_task(waits_for_room(mailbox, served, "first"))
+        second = asyncio.create_task(waits_for_room(mailbox, served, "second"))
+        await until(lambda: len(mailbox.lobby) == 2)
         mailbox.take()
         assert mailbox.offer(letter("hasty"))
-        await asyncio.sleep(0)
+        await settle()
         assert served == []
         mailbox.take()
-        await waiter
-        assert waiting(mailbox) == ["patient"]
+        await first
+        assert waiting(mailbox) == ["first"]
+        mailbox.take()
+        await second
 
     run(scenario())
 

@@ -217,4 +217,4 @@ class MailboxMachine(RuleBasedStateMachine):
 
 
 TestMailbox = MailboxMachine.TestCase
-TestMailbox.settings = settings(max_examples=150, stateful_step_count=40)
+TestMailbox.settings = settings(max_examples=100, stateful_step_count=40)
