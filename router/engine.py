@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random as _random
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from actors.connections.http_listener import HttpListener, Tls
 from actors.core.child import Child, ChildSpec
 from actors.core.clock import Clock, LoopClock
-from actors.core.errors import ControlError, StorageError
-from actors.core.events import Events, Notice
+from actors.core.errors import ControlError, RouterError
+from actors.core.events import ActorEvent, Events, Notice
 from actors.core.limits import BreakerPolicy, Limiter
 from actors.core.mailbox import Mailbox
 from actors.core.message import Message, Settlement
 from actors.core.restart import RestartPolicy
+from actors.core.shared import Shared
 from actors.core.spec import Context
 from actors.core.supervisor import Group, Supervisor
-from actors.kit.database import Database
 from router.change.apply import apply
 from router.change.diff import diff
 from router.routing.build import plan_of
-from router.routing.burial import dead_letter
+from router.routing.orphans import bury_orphans
 from router.routing.outlet import SourceOutlet
 from router.routing.probe import Probe
 from router.routing.route import Route, RouteActor
-from router.store.dead_letters import DeadLetters
-from router.store.journal import Journal
-from router.store.reservations import Reservations
-from router.store.schema import SCHEMA
 from router.store.state_dir import StateDir
+from router.store.stores import Stores
 from router.topology.model import ActorDefinition, GroupDefinition, RouteDefinition, Topology
 from router.topology.settings import Address
-
-T = TypeVar("T")
 
 ROUTE = "route/"
 """Before a route's name among the supervisor's children."""
@@ -45,28 +42,22 @@ READY_TIMEOUT_S = 10.0
 
 REPLAY_TIMEOUT_S = 30.0
 
+SWEEP_S = 60.0
+"""How often the stores are kept within their limits."""
 
-class Shared:
-    """What several actors share, made when it is first asked for, closed with the router."""
+LINGER_S = 1.0
+"""How long a client may take to read its last answer."""
 
-    def __init__(self, make: Mapping[type[Any], Callable[[str], Any]]) -> None:
-        self._make = make
-        self._made: dict[tuple[type[Any], str], Any] = {}
+DRAIN_LOOK_S = 0.02
 
-    def get(self, kind: type[T], name: str = "") -> T:
-        made = self._made.get((kind, name))
-        if made is None:
-            made = self._made[kind, name] = self._make[kind](name)
-        return made  # type: ignore[no-any-return]  # the table pairs a type with what makes it
+HANDS_S = 1.0
+"""How long an actor may go on, after the drain, with what it has in hand."""
 
-    def find(self, kind: type[T]) -> T | None:
-        """The one that was made already, if it was."""
-        return self._made.get((kind, ""))
+END_S = 5.0
+"""How long what runs beside the actors may take to end."""
 
-    async def close(self) -> None:
-        for made in reversed(self._made.values()):
-            await made.close()
-        self._made.clear()
+ROUTES_GO_ON = RestartPolicy(max_restarts=1_000_000, max_delay_s=1.0)
+"""A route that crashes is always started again: each crash brings a message closer to its quarantine."""
 
 
 class Engine:
@@ -95,32 +86,69 @@ class Engine:
         self._random = random
         self._shared = Shared({HttpListener: self._make_listener})
         self._definitions: dict[str, ActorDefinition] = {}
-        self._sweeper: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._took_up = False
+        """Whether routes have begun with what the journal kept."""
 
     # Start and stop
 
     async def start(self) -> None:
-        """Lock the state directory, open the stores, and apply the topology.
+        """Lock the state directory, take the port, open the stores, and apply the topology.
 
-        Raises `StateDirError` where another router holds the directory, and `StorageError` where the database
-        cannot be opened. An actor that does not get ready is no error here: its supervisor goes on trying.
+        Raises `StateDirError` where another router holds the directory, `StorageError` where the database
+        cannot be opened, and `RouterError` where the port of webhooks is not to be had or a step cannot be
+        built; nothing runs then. An actor that does not get ready is no error: its supervisor goes on trying.
         """
         self.state_dir.open()
         try:
-            self.database = Database(self.state_dir.database, schema=SCHEMA, on_change=self._disk_changed)
-            await self.database.open()
-            self.journal = Journal(self.database, max_bytes=int(self.topology.settings.journal.size))
-            await self.journal.open()
-            self.dead_letters = DeadLetters(self.database, self.journal)
-            await self.dead_letters.open()
-            self.reservations = Reservations(self.database)
-            await self.reservations.open(now=self.clock.time())
+            await self._take_port()
+            await self._open_stores()
+            self._make_importable()
             await apply(diff(None, self.topology), self)
-            self._bury_orphans()
-            self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+            for name in self.journal.routes():
+                if name not in self.routes:
+                    self._own(self._bury_orphans(name))
+            keep = self.topology.settings.retention.dead_letters
+            age_s, size = float(keep.age), int(keep.size)
+            self._own(self.stores.keep_within_limits(max_age_s=age_s, max_bytes=size, every_s=SWEEP_S))
         except BaseException:
             await self._close()
             raise
+
+    async def _take_port(self) -> None:
+        """Before anything runs: that a port is taken is for a newcomer to see, and not for a supervisor to retry."""
+        claims = [
+            claim
+            for actor in self.topology.actors.values()
+            if actor.enabled
+            for claim in actor.spec.claims(actor.options)
+        ]
+        if any(claim.startswith("path ") for claim in claims):
+            try:
+                await self._shared.get(HttpListener).bind()
+            except RouterError as error:
+                if getattr(error.__cause__, "errno", None) != errno.EADDRINUSE:
+                    raise
+                raise RouterError(f"{error}. End what listens there, or choose another settings.http.port.") from error
+
+    async def _open_stores(self) -> None:
+        self.stores = Stores(
+            self.state_dir.database,
+            journal_bytes=int(self.topology.settings.journal.size),
+            clock=self.clock,
+            events=self.events,
+        )
+        await self.stores.open()
+        self.journal, self.dead_letters = self.stores.journal, self.stores.dead_letters
+
+    def _make_importable(self) -> None:
+        """Modules of `python` actors and steps may lie beside the topology; they hide none that is installed.
+
+        It stays so, since a module may import another one when it is first called.
+        """
+        folder = str(self.topology.directory.resolve())
+        if folder not in sys.path:
+            sys.path.append(folder)
 
     async def stop(self) -> int:
         """Drain and stop: sources first, then what is in flight, then the rest.
@@ -133,29 +161,69 @@ class Engine:
         deadline = self.clock.now() + timeout_s
         sources = [name for name, outlet in self.outlets.items() if outlet.routes and name in self.supervisor.children]
         await self.supervisor.drain(sources, timeout_s)
-        while not all(route.quiet for route in self.routes.values()) and self.clock.now() < deadline:
-            if all(route.quiet or route.waits_for_others for route in self.routes.values()):
-                break
-            await self.clock.sleep(0.02)
+        while self.clock.now() < deadline and any(self._may_settle(route, deadline) for route in self.routes.values()):
+            await self.clock.sleep(DRAIN_LOOK_S)
         left = sum(route.queued + len(route.under_way()) for route in self.routes.values())
         await self._close()
         return left
 
+    def _may_settle(self, route: Route, deadline: float) -> bool:
+        """Whether it is worth waiting for a route, up to `deadline`."""
+        if route.quiet or route.waits_for_others:
+            return False
+        if self.supervisor.children[ROUTE + route.name].state in ("failed", "stopped"):
+            return False
+        retries = route.attempts.retries
+        if not retries or retries[0][0] <= deadline or route.intake.busy or len(route.under_way()) > len(retries):
+            return True
+        return bool(route.mailbox.messages) and not route.held_back()
+
     async def _close(self) -> None:
-        for route in self.routes.values():
-            route.intake.closing = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-        await self.supervisor.stop_all()
-        for route in self.routes.values():
-            route.close()
-        await self._shared.close()
-        if hasattr(self, "database"):
-            if hasattr(self, "journal"):
-                self.journal.clear_hands()
-            await self.database.close()
-            self.state_dir.mark_clean()
-        self.state_dir.close()
+        """End everything, whatever of it had begun, and say in the state directory whether that went in order."""
+        in_order = False
+        try:
+            await self._end_tasks()
+            # First of all, so that what a stopping target leaves unanswered is no failed attempt of theirs.
+            for route in self.routes.values():
+                route.intake.closing = True
+                route.close()
+            listener = self._shared.find(HttpListener)
+            drained = asyncio.create_task(listener.drain(LINGER_S)) if listener is not None else None
+            # Its first turn: nobody connects any more, and no request meets a webhook that has gone.
+            await asyncio.sleep(0)
+            await self.supervisor.stop_all(timeout_s=HANDS_S)
+            if drained is not None:
+                await drained
+            await self._shared.close()
+            in_order = await self._close_stores()
+        finally:
+            try:
+                if in_order:
+                    self.state_dir.mark_clean()
+            except OSError as error:
+                self.events.emit(Notice(f"cannot write down that the router stopped in order: {error}", "warning"))
+            finally:
+                self.state_dir.close()
+
+    async def _close_stores(self) -> bool:
+        """Whether the next start need not suspect what it finds in the journal of having killed this one."""
+        if self._took_up:
+            self.journal.clear_hands()
+        closed = not hasattr(self, "stores") or await self.stores.close()
+        return closed and (self._took_up or self.state_dir.was_clean)
+
+    def _own(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the actors, until it is done or the router ends."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end_tasks(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=END_S)
 
     # What apply does
 
@@ -173,7 +241,7 @@ class Engine:
         child: Child
 
         def make() -> Any:
-            context = Context(name, outlet, self.clock, self.events, self._shared, child)
+            context = Context(name, outlet, self.clock, self.events, self._shared, child, self.supervisor.family(name))
             return definition.spec.start(definition.options, context)
 
         child = self.supervisor.add(
@@ -204,7 +272,7 @@ class Engine:
         self.supervisor.group(Group(name, definition.strategy, definition.actors, policy))
 
     def add_route(self, definition: RouteDefinition) -> None:
-        plan = plan_of(definition, clock=self.clock, events=self.events, reservations=self.reservations)
+        plan = plan_of(definition, clock=self.clock, events=self.events, reservations=self.stores.reservations)
         mailbox = Mailbox(definition.name, now=self.clock.now, capacity=plan.capacity)
         route = Route(
             plan,
@@ -217,7 +285,7 @@ class Engine:
             random=self._random,
         )
         self.routes[definition.name] = route
-        self.supervisor.add(ChildSpec(ROUTE + definition.name, lambda: RouteActor(route), mailbox))
+        self.supervisor.add(ChildSpec(ROUTE + definition.name, lambda: RouteActor(route), mailbox, ROUTES_GO_ON))
         for source in definition.sources:
             self.outlets[source].routes += (route,)
 
@@ -228,6 +296,7 @@ class Engine:
         await self._settled(enabled)
 
     async def start_routes(self, names: Sequence[str]) -> None:
+        self._took_up = True
         for name in names:
             recovered = self.routes[name].intake.recover(unclean=not self.state_dir.was_clean)
             if recovered:
@@ -236,9 +305,25 @@ class Engine:
         await self._settled([ROUTE + name for name in names])
 
     async def _settled(self, names: Sequence[str]) -> None:
-        deadline = self.clock.now() + READY_TIMEOUT_S
-        for name in names:
-            await self.supervisor.children[name].settled(max(0.0, deadline - self.clock.now()))
+        """Wait until each is ready or has crashed: those that start again do so without holding up the rest."""
+        children = self.supervisor.children
+        starting = {name for name in names if children[name].state == "starting"}
+        settled = asyncio.Event()
+
+        def look(event: ActorEvent) -> None:
+            if event.actor in starting and children[event.actor].state != "starting":
+                starting.discard(event.actor)
+                if not starting:
+                    settled.set()
+
+        unsubscribe = self.events.subscribe(ActorEvent, look)
+        try:
+            if starting:
+                await asyncio.wait_for(settled.wait(), READY_TIMEOUT_S)
+        except TimeoutError:
+            self.events.emit(Notice(f"not waiting any longer for {', '.join(sorted(starting))}", "warning"))
+        finally:
+            unsubscribe()
 
     def _outlet(self, name: str) -> SourceOutlet:
         outlet = SourceOutlet(name, dead_letters=self.dead_letters, clock=self.clock, events=self.events)
@@ -253,47 +338,10 @@ class Engine:
             tls = Tls(str(folder / http.tls.cert), str(folder / http.tls.key))
         return HttpListener(http.host, http.port, clock=self.clock, tls=tls)
 
-    # Housekeeping
-
-    def _bury_orphans(self) -> None:
-        """Messages of routes that the topology no longer has become dead letters: nothing goes without a name."""
-        for name in self.journal.routes():
-            if name not in self.routes:
-                self.events.emit(Notice(f"the journal has messages of {name}, which is no route any more", "warning"))
-                asyncio.get_running_loop().create_task(self._bury(name))
-
-    async def _bury(self, route: str) -> None:
-        after = 0
-        while rows := await self.journal.load(route, after, 1000):
-            for row in rows:
-                after = row.row
-                message = Message.from_bytes(row.message)
-                letter = dead_letter(
-                    message,
-                    at=self.clock.time(),
-                    route=route,
-                    reason="unroutable",
-                    error="the route is not in the topology any more",
-                )
-                self.dead_letters.add(letter, row.row, lambda _: None)
-
-    def _disk_changed(self, error: StorageError | None) -> None:
-        if error is None:
-            self.events.emit(Notice("the state directory can be written again"))
-        else:
-            self.events.emit(Notice(f"the state directory cannot be written: {error}", "error"))
-
-    async def _sweep(self) -> None:
-        """Keep the stores within what the topology and the steps ask for, once a minute."""
-        keep = self.topology.settings.retention.dead_letters
-        while True:
-            gone = await self.dead_letters.sweep(
-                now=self.clock.time(), max_age_s=float(keep.age), max_bytes=int(keep.size)
-            )
-            if gone:
-                self.events.emit(Notice(f"{gone} dead letters were older or more than retention allows", "warning"))
-            await self.reservations.sweep(now=self.clock.time())
-            await self.clock.sleep(60.0)
+    async def _bury_orphans(self, route: str) -> None:
+        await bury_orphans(
+            route, journal=self.journal, dead_letters=self.dead_letters, clock=self.clock, events=self.events
+        )
 
     # What the control API asks for
 
@@ -301,7 +349,7 @@ class Engine:
         """What listens where: (what, address)."""
         listener = self._shared.find(HttpListener)
         found = []
-        if listener is not None and listener.address is not None:
+        if listener is not None and listener.listening:
             scheme = "https" if listener.tls is not None else "http"
             found.append(("http", f"{scheme}://{Address(*listener.address)}"))
         return found
@@ -309,18 +357,20 @@ class Engine:
     async def inject(self, name: str, message: Message, *, wait: bool, timeout_s: float) -> Settlement | None:
         """Send a message as an operator: into the routes of a source, or straight to a target.
 
-        Waits for its end where `wait` is true. Raises `ControlError` for an unknown name, `BackPressureError`
+        An actor that is both is sent to as a target where no route begins at it. Waits for its end where
+        `wait` is true. Raises `ControlError` for an unknown name, `BackPressureError`
         and `DeliveryError` where it is not taken, `TimeoutError` where it has not ended in time.
         """
         definition = self._definitions.get(name)
         if definition is None:
             raise ControlError(f"there is no actor named {name!r}")
         probe = Probe(asyncio.get_running_loop().create_future())
-        if definition.is_source:
+        as_source = definition.is_source and (bool(self.outlets[name].routes) or not definition.is_target)
+        if as_source:
             self.outlets[name].offer(message, probe)
         else:
             probe.hand_to(self.supervisor.children[name], message, self.clock.now())
-        return await probe.wait(wait=wait or not definition.is_source, timeout_s=timeout_s)
+        return await probe.wait(wait=wait or not as_source, timeout_s=timeout_s)
 
     async def replay(self, letter_id: str, *, mode: str) -> None:
         """Send a dead letter again: `original` to the target that failed, `current` through the route anew."""

@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 
 from aiohttp.http import HttpVersion11
 
-from actors.connections.http_exchange import PROBLEM, Exchange, Headers, field_line, problem
+from actors.connections.http_exchange import PROBLEM, Exchange, Headers, Successor, field_line, problem
 from actors.connections.http_incoming import Arrivals, Incoming
 from actors.connections.http_table import Entry, Limits, Refusal
 
@@ -46,6 +46,10 @@ class Host(Protocol):
         ...
 
     def left(self, connection: Connection) -> None: ...
+
+    def became(self, connection: Connection, successor: Successor) -> None:
+        """Count and time `successor` in its place."""
+        ...
 
 
 class Connection(asyncio.Protocol):
@@ -246,7 +250,7 @@ class Connection(asyncio.Protocol):
         message = request.message
         _, _, query = message.path.partition("?")
         self._exchange = exchange = Exchange(
-            self, message.method, entry.path, query, message.headers, request.body(), self.remote
+            self, message.method, entry.path, query, message.headers, request.body(), self.remote, entry.parameters
         )
         self.deadline = inf
         try:
@@ -263,6 +267,24 @@ class Connection(asyncio.Protocol):
             self._write(status, body, content_type, headers)
             self._exchange = None
             self._next()
+
+    def switch(self, exchange: Exchange, successor: Successor, headers: Headers) -> bool:
+        """As `Exchange.switch`."""
+        rest = self._arrivals.rest
+        if exchange is not self._exchange or rest is None or self._arrivals or self._transport.is_closing():
+            return False
+        lines = b"".join([field_line(name, value) for name, value in headers])
+        self._exchange = None
+        self._forget()
+        self._closing = True
+        self._resume()
+        self._transport.write(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % lines)
+        self._transport.set_protocol(cast(asyncio.Protocol, successor))
+        self._host.became(self, successor)
+        successor.connection_made(self._transport)
+        if rest:
+            successor.data_received(rest)
+        return True
 
     def _refuse(self, refusal: Refusal, *, linger: bool = True) -> None:
         """Answer without a handler; where a request is incomplete, its rest is not worth waiting for."""

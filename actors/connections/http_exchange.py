@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from asyncio import BaseTransport
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
+
+from actors.connections.http_paths import NO_PARAMETERS
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -18,6 +21,36 @@ class Responder(Protocol):
 
     def answer(self, exchange: Exchange, status: int, body: bytes, content_type: str, headers: Headers) -> None: ...
 
+    def switch(self, exchange: Exchange, successor: Successor, headers: Headers) -> bool: ...
+
+
+class Successor(Protocol):
+    """What goes on with a connection that has left HTTP: an `asyncio.Protocol` that the listener counts and times.
+
+    It is told of its transport by `connection_made`, and tells the listener by `left` when that is gone.
+    """
+
+    deadline: float
+    """Monotonic seconds at which the listener calls `expire`, some tenths of a second late."""
+
+    def connection_made(self, transport: BaseTransport) -> None: ...
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def connection_lost(self, error: BaseException | None) -> None: ...
+
+    def expire(self) -> None:
+        """The deadline has passed: do what is due, and set the next one."""
+        ...
+
+    def drain(self) -> None:
+        """The listener takes nothing new."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once."""
+        ...
+
 
 class Exchange:
     """One request, complete with its body, and the one answer to it.
@@ -26,7 +59,7 @@ class Exchange:
     request waits on its connection meanwhile.
     """
 
-    __slots__ = ("_responder", "body", "headers", "method", "path", "query", "remote")
+    __slots__ = ("_responder", "body", "headers", "method", "parameters", "path", "query", "remote")
 
     def __init__(
         self,
@@ -37,6 +70,7 @@ class Exchange:
         headers: Mapping[str, str],
         body: bytes,
         remote: str,
+        parameters: Mapping[str, str] = NO_PARAMETERS,
     ) -> None:
         self._responder: Responder | None = responder
         self.method = method
@@ -49,6 +83,8 @@ class Exchange:
         """As it was sent: what a signature covers, and still compressed where the client compressed it."""
         self.remote = remote
         """The client's address."""
+        self.parameters = parameters
+        """Of the path, decoded, where the handler was added at one with parameters."""
 
     @property
     def open(self) -> bool:
@@ -68,6 +104,17 @@ class Exchange:
     def refuse(self, status: int, detail: str, headers: Headers = (), **members: Any) -> None:
         """Answer with problem details; `members` are extensions of theirs."""
         self.respond(status, problem(status, detail, **members), PROBLEM, headers)
+
+    def switch(self, successor: Successor, headers: Headers = ()) -> bool:
+        """Answer 101, and leave the connection to `successor`, with all that comes after the request.
+
+        False where the client is gone, or did not ask to go over to WebSocket; nothing was answered then.
+        """
+        responder = self._responder
+        if responder is None or not responder.switch(self, successor, headers):
+            return False
+        self._responder = None
+        return True
 
     def abandon(self) -> None:
         """The client is gone: an answer goes nowhere."""

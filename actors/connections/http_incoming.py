@@ -77,11 +77,13 @@ class Incoming:
 class Arrivals:
     """What a client has sent ahead, bounded: a head, and a number of requests."""
 
-    __slots__ = ("_crowded", "_head_limit", "_parser", "_waiting", "head_size")
+    __slots__ = ("_crowded", "_head_limit", "_parser", "_waiting", "head_size", "rest")
 
     def __init__(self, flow: Flow, limits: Limits) -> None:
         self.head_size = 0
         """Bytes of a head that has begun to arrive and is not complete."""
+        self.rest: bytes | None = None
+        """What came after a request to go over to WebSocket, and is no HTTP; None where there was none."""
         self._head_limit = limits.head_size
         self._waiting: deque[tuple[RawRequestMessage, StreamReader] | HttpProcessingError] = deque()
         self._crowded = False
@@ -101,11 +103,16 @@ class Arrivals:
 
     def feed(self, data: bytes, *, head_expected: bool) -> None:
         """Parse; `head_expected` says that no body is under way, so that what stays unparsed is a head."""
+        if self.rest is not None:
+            self.rest += data
+            return
         try:
-            arrived, _, _ = self._parser.feed_data(data)
+            arrived, switches, rest = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self._waiting.append(error)
             return
+        if switches:
+            self.rest = rest
         if arrived:
             self.head_size = 0
             self._waiting.extend(arrived)

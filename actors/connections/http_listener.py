@@ -12,7 +12,7 @@ from email.utils import formatdate
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
-from actors.connections.http_exchange import field_line, phrase
+from actors.connections.http_exchange import Successor, field_line, phrase
 from actors.connections.http_table import LOOPBACK_NAMES, Entry, Handler, Limits, PathTable, Refusal
 from actors.core.clock import Clock, Timer
 from actors.core.errors import RouterError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 SWEEP_S: Final = 1.0
 BACKLOG: Final = 512
 MAX_BODY: Final = 1024 * 1024
-
-STOPPING: Final = Refusal(503, "the router stops", (("Retry-After", "5"),))
 
 FILES_LEFT_TO_OTHERS: Final = 128
 """Of the open files the system allows: what the rest of the router needs."""
@@ -39,7 +37,7 @@ class Tls:
 
 
 class HttpListener:
-    """Listens on one address with aiohttp's HTTP parser, for handlers at exact paths.
+    """Listens on one address with aiohttp's HTTP parser, for handlers at paths.
 
     Paths may be added before it is open. A loopback listener refuses a Host that does not name loopback,
     unless `hosts` names others; with `hosts`, any listener refuses all other names.
@@ -65,7 +63,7 @@ class HttpListener:
         self.recently = clock.now()
         self.now: Callable[[], float] = clock.now
         self._clock = clock
-        self._connections: set[Connection] = set()
+        self._connections: set[Connection | Successor] = set()
         self._most_connections = _most_connections(self.limits.connections)
         self._emptied: asyncio.Event = asyncio.Event()
         self._heads: dict[tuple[int, str], bytes] = {}
@@ -84,6 +82,7 @@ class HttpListener:
     ) -> Callable[[], None]:
         """Lead requests for `path` to `handler` from now on; returns what ends that.
 
+        A segment `{name}` of the path is a parameter, and stands for any one segment that is not empty.
         The handler is called on the loop with the body complete, and answers the exchange now or later. A
         body of more than `max_body` bytes is refused while it arrives. Raises `PathTakenError`.
         """
@@ -111,7 +110,6 @@ class HttpListener:
             from actors.connections.http_connection import Connection
 
             self.draining = False
-            self.find = self._table.find
             try:
                 self._server = await asyncio.get_running_loop().create_server(
                     lambda: Connection(self),
@@ -155,7 +153,6 @@ class HttpListener:
         """Take nothing new, and wait until every answer is given; false where that took too long."""
         self._stop_listening()
         self.draining = True
-        self.find = self._find_while_draining
         for connection in tuple(self._connections):
             connection.drain()
         return await self._all_left(timeout_s)
@@ -180,11 +177,6 @@ class HttpListener:
             return False
         return True
 
-    def _find_while_draining(self, method: str, path: str, host: str | None) -> Entry | Refusal:
-        """A path whose actor has stopped already is not unknown: whoever asks for it should come again."""
-        found = self._table.find(method, path, host)
-        return STOPPING if isinstance(found, Refusal) else found
-
     def _stop_listening(self) -> None:
         server, self._server = self._server, None
         if server is not None:
@@ -202,7 +194,11 @@ class HttpListener:
             self._sweep()
         return len(self._connections) <= self._most_connections and not self.draining
 
-    def left(self, connection: Connection) -> None:
+    def became(self, connection: Connection, successor: Successor) -> None:
+        self._connections.discard(connection)
+        self._connections.add(successor)
+
+    def left(self, connection: Connection | Successor) -> None:
         self._connections.discard(connection)
         if not self._connections:
             self._emptied.set()

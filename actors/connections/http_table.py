@@ -1,12 +1,13 @@
-"""Which handler has which path: exact paths, which come and go while requests arrive."""
+"""Which handler has which path: exact ones and ones with parameters, which come and go while requests arrive."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from actors.connections.http_exchange import Exchange
+from actors.connections.http_paths import NO_PARAMETERS, PathPattern, Shape, rank, values
 from actors.core.errors import RouterError
 
 Handler = Callable[[Exchange], None]
@@ -40,6 +41,10 @@ class Entry:
     handler: Handler
     max_body: int
     too_large: Refusal
+    names: tuple[str, ...] = ()
+    """Of the path's parameters."""
+    parameters: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
+    """What they are in the request that was found to belong here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,14 @@ class Refusal:
     status: int
     detail: str
     headers: tuple[tuple[str, str], ...] = ()
+
+
+NOWHERE: Final = Refusal(404, "nothing is at this path")
+
+
+def _not_allowed(by_method: Mapping[str, Entry]) -> Refusal:
+    allowed = ", ".join(sorted(by_method))
+    return Refusal(405, f"this path takes {allowed}", (("Allow", allowed),))
 
 
 class PathTakenError(RouterError):
@@ -63,16 +76,21 @@ class PathTakenError(RouterError):
 class PathTable:
     """Paths are compared byte for byte, as they were sent: nothing is decoded, normalised or guessed.
 
+    A segment `{name}` stands for any one segment. An exact path goes before one with parameters, and of two of
+    those the one that has a literal where they first differ.
+
     With `hosts`, a request whose Host names none of them (with any port) is refused: a page of another site
     whose name was made to point here could otherwise post to a loopback listener (DNS rebinding).
     """
 
     def __init__(self, hosts: Iterable[str] | None = None) -> None:
         self._paths: dict[str, dict[str, Entry]] = {}
+        self._shapes: dict[Shape, dict[str, Entry]] = {}
+        """Those with parameters, in the order of their rank."""
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._paths) + len(self._shapes)
 
     def add(self, methods: Sequence[str], path: str, handler: Handler, *, max_body: int) -> Callable[[], None]:
         """Lead `path` to `handler` from now on; returns what ends that.
@@ -81,21 +99,31 @@ class PathTable:
         """
         if not path.startswith("/") or "?" in path or "#" in path:
             raise ValueError(f"not a path: {path!r}")
-        by_method = self._paths.get(path, {})
+        pattern = PathPattern.parse(path)
+        by_method = self._at(path, pattern)
         for method in methods:
             if method in by_method:
                 raise PathTakenError(method, path)
-        entry = Entry(path, handler, max_body, Refusal(413, f"a body may have {max_body} bytes"))
-        self._paths[path] = by_method | dict.fromkeys(methods, entry)
+        entry = Entry(path, handler, max_body, Refusal(413, f"a body may have {max_body} bytes"), pattern.names)
+        self._put(path, pattern, by_method | dict.fromkeys(methods, entry))
 
         def remove() -> None:
-            left = {method: kept for method, kept in self._paths.get(path, {}).items() if kept is not entry}
-            if left:
-                self._paths[path] = left
-            else:
-                self._paths.pop(path, None)
+            left = {method: kept for method, kept in self._at(path, pattern).items() if kept is not entry}
+            self._put(path, pattern, left)
 
         return remove
+
+    def _at(self, path: str, pattern: PathPattern) -> dict[str, Entry]:
+        return (self._shapes.get(pattern.shape) if pattern.names else self._paths.get(path)) or {}
+
+    def _put(self, path: str, pattern: PathPattern, by_method: dict[str, Entry]) -> None:
+        if not pattern.names:
+            self._paths.pop(path, None)
+            if by_method:
+                self._paths[path] = by_method
+            return
+        shapes = {**self._shapes, pattern.shape: by_method}
+        self._shapes = {shape: shapes[shape] for shape in sorted(shapes, key=rank) if shapes[shape]}
 
     def find(self, method: str, target: str, host: str | None) -> Entry | Refusal:
         """Who answers a request with this request line and Host."""
@@ -110,13 +138,19 @@ class PathTable:
         if self._hosts is not None and not self._is_ours(host):
             return Refusal(403, "this listener does not answer to that Host")
         by_method = self._paths.get(path)
-        if by_method is None:
-            return Refusal(404, "nothing is at this path")
-        entry = by_method.get(method)
-        if entry is None:
-            allowed = ", ".join(sorted(by_method))
-            return Refusal(405, f"this path takes {allowed}", (("Allow", allowed),))
-        return entry
+        if by_method is not None:
+            return by_method.get(method) or _not_allowed(by_method)
+        return self._find_with_parameters(method, path) if self._shapes else NOWHERE
+
+    def _find_with_parameters(self, method: str, path: str) -> Entry | Refusal:
+        segments = path.split("/")
+        for shape, by_method in self._shapes.items():
+            if (found := values(shape, segments)) is not None:
+                entry = by_method.get(method)
+                if entry is None:
+                    return _not_allowed(by_method)
+                return replace(entry, path=path, parameters=dict(zip(entry.names, found, strict=True)))
+        return NOWHERE
 
     def _is_ours(self, host: str | None) -> bool:
         assert self._hosts is not None

@@ -132,9 +132,10 @@ class Webhook(AsyncioActor):
 
     async def on_start(self) -> None:  # type: ignore[override]  # our hooks may be coroutine functions
         listener = self._context.resources.get(HttpListener)
-        await listener.open()
         options = self.options
+        # First of all: webhooks start side by side, and once it is open no path of theirs must be unknown.
         self._removals.append(listener.add(options.methods, options.path, self._request, max_body=options.max_body))
+        await listener.open()
 
     def on_drain(self) -> None:
         self._draining = True
@@ -267,6 +268,10 @@ class _Waiting(Receipt):
         self.message_id = message_id
         self._webhook = webhook
         self._respond = respond
+
+    @property
+    def until_accepted(self) -> bool:
+        return self._respond == "accepted"
 
     def on_accepted(self) -> None:
         if self._respond == "accepted":

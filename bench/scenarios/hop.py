@@ -52,14 +52,18 @@ DATA = {"kind": "alarm", "town": "funza", "level": 3}
 class Sink(AsyncioActor):
     """Takes messages, and says when it has had all."""
 
-    received = 0
-    expected = 0
-    complete: asyncio.Event
+    running: Sink
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received = 0
+        self.complete = asyncio.Event()
+        Sink.running = self
 
     def on_receive(self, message: Any) -> None:
-        Sink.received += 1
-        if Sink.received == Sink.expected:
-            Sink.complete.set()
+        self.received += 1
+        if self.received == MESSAGES:
+            self.complete.set()
 
 
 class Source(AsyncioActor):
@@ -89,11 +93,10 @@ async def _ours(steps: str) -> Figure:
         assert topology is not None, problems
         engine = Engine(topology)
         await engine.start()
-        Sink.received, Sink.expected, Sink.complete = 0, MESSAGES, asyncio.Event()
         started = time.perf_counter()
         await _emit(MESSAGES)
         async with asyncio.timeout(120):
-            await Sink.complete.wait()
+            await Sink.running.complete.wait()
         elapsed = time.perf_counter() - started
         await engine.stop()
     return Figure(MESSAGES / elapsed)

@@ -277,16 +277,33 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, silent: str) -> None:
         assert shop.end() == 128 + signal.SIGTERM
 
 
+SLOW = """\
+import asyncio
+from actors.core.actor import AsyncioActor
+
+class Slow(AsyncioActor):
+    async def on_start(self):
+        print("not yet", flush=True)
+        await asyncio.sleep(3600)
+"""
+
+
+def with_actor(folder: Path, actor: str) -> None:
+    """Add an actor to the topology that is there."""
+    path = folder / "topology.yaml"
+    line = f"  own: {{type: python, class: '{actor}'}}\n"
+    path.write_text(path.read_text().replace("actors:\n", f"actors:\n{line}"))
+
+
 def test_a_start_can_be_stopped(folder: Path) -> None:
-    """Before everything is ready: here an actor waits for a port that is taken."""
-    with socket.create_server((HOST, 0)) as taken:
-        path = folder / "topology.yaml"
-        path.write_text(path.read_text().replace("{port: 0}", f"{{port: {taken.getsockname()[1]}}}"))
-        with terminal("start", folder=folder, columns=200) as shop:
-            shop.wait_for(r"actor restarts .*actor=leads .*restarts=1$")
-            shop.type("\x03")
-            shop.wait_for(r"^stopped before it was ready$")
-            assert shop.end() == 0
+    """Before everything is ready: here an actor takes its time."""
+    (folder / "slow.py").write_text(SLOW)
+    with_actor(folder, "slow:Slow")
+    with terminal("start", folder=folder, columns=200) as shop:
+        shop.wait_for(r"^not yet$")
+        shop.type("\x03")
+        shop.wait_for(r"^stopped before it was ready$")
+        assert shop.end() == 0
 
 
 def test_a_second_start_names_who_holds_the_state_directory(folder: Path) -> None:
@@ -300,21 +317,29 @@ def test_a_second_start_names_who_holds_the_state_directory(folder: Path) -> Non
         assert shop.end() == 0
 
 
-def test_a_port_that_is_taken_is_told_and_the_rest_runs(tmp_path: Path) -> None:
-    """The actor is not ready, with why; its supervisor goes on trying."""
+def test_an_actor_that_does_not_start_is_told_and_the_rest_runs(folder: Path) -> None:
+    """With why it is not ready; its supervisor goes on trying."""
+    with_actor(folder, "nowhere:Nobody")
+    with running(folder, columns=200) as shop:
+        shop.wait_for(r"not ready +actor own is (restarting|failed)$")
+        shop.wait_for(r"^ +ActorClassError: nowhere cannot be imported: ")
+        shop.wait_for(r"actors +orders, leads, log, crm$")
+        assert re.search(r"^own is (restarting|failed): ", router(folder, "ps").stdout, re.MULTILINE)
+        shop.type("\x03")
+        assert shop.end() == 0
+
+
+def test_a_port_that_is_taken_ends_the_start(folder: Path) -> None:
+    """At once, with what to do about it."""
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
-        write(tmp_path)
-        path = tmp_path / "topology.yaml"
+        path = folder / "topology.yaml"
         path.write_text(path.read_text().replace("{port: 0}", f"{{port: {port}}}"))
-        with running(tmp_path, columns=200) as shop:
-            shop.wait_for(r"not ready +actor orders is (restarting|failed)$")
-            shop.wait_for(r"not ready +actor leads is (restarting|failed)$")
-            shop.wait_for(rf"^ +RouterError: cannot listen on {HOST}:{port}: ")
-            shop.wait_for(r"actors +log, crm$")
-            assert re.search(r"^orders is (restarting|failed): ", router(tmp_path, "ps").stdout, re.MULTILINE)
-            shop.type("\x03")
-            assert shop.end() == 0
+        with terminal("start", folder=folder, columns=200) as shop:
+            assert shop.end() == 1
+            assert shop.text.startswith(
+                f"error: cannot listen on {HOST}:{port}: the port is in use. End what listens there, or "
+            )
 
 
 def test_for_machines_start_says_two_objects(folder: Path) -> None:
