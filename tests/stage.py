@@ -13,6 +13,7 @@ from actors.core.actor import AsyncioActor, Drain
 from actors.core.clock import Clock, LoopClock
 from actors.core.errors import Reason, RouterError
 from actors.core.events import Event, Events
+from actors.core.family import Family
 from actors.core.message import Message, Receipt, Settlement
 from actors.core.spec import ENDPOINT, Context, EndpointSpec
 
@@ -28,6 +29,7 @@ class KeepingOutlet:
     """Keeps what is handed on. With `settlement`, that is how each message ends at once."""
 
     safe: bool = False
+    routed: bool = True
     settlement: Settlement | None = None
     refusal: RouterError | None = None
     """Raised by `offer` in place of taking the message."""
@@ -102,10 +104,12 @@ class Stage:
         self.emitted: list[Event] = []
         self.resources = KeptResources({HttpListener: lambda: HttpListener("127.0.0.1", 0, clock=clock)})
         self.playing: list[Played] = []
+        self.families: dict[str, Family] = {}
         self.events.subscribe(Event, self.emitted.append)
 
     def context(self, name: str = "it") -> Context:
-        return Context(name, self.outlet, self.clock, self.events, self.resources, self.standing)
+        family = self.families.setdefault(name, Family(name, self.events))
+        return Context(name, self.outlet, self.clock, self.events, self.resources, self.standing, family)
 
     async def start(self, endpoint: type[Any], options: Mapping[str, Any], name: str = "it") -> "Played":
         """Start the endpoint with these options, as a topology gives them, and wait until it is ready."""
@@ -175,5 +179,8 @@ async def stage(clock: Clock | None = None) -> AsyncIterator[Stage]:
     finally:
         for played in made.playing:
             await played.stop()
+        for family in made.families.values():
+            family.dismiss()
+            await family.gone()
         if HttpListener in made.resources.made:
             await made.resources.made[HttpListener].close()

@@ -16,6 +16,11 @@ class Outlet(Protocol):
         """Whether `accept` means that the message survives kill -9: every route is durable or ends in queues."""
         ...
 
+    @property
+    def routed(self) -> bool:
+        """Whether a route begins here; where none does, a message handed on is a dead letter."""
+        ...
+
     def offer(self, message: Message, receipt: Receipt | None = None) -> None:
         """Hand a message on at once, to every route or to none.
 

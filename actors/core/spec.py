@@ -1,20 +1,24 @@
-"""How an endpoint type and a step say what they are: name, options, roles.
+"""How an endpoint type, a step and a connection type say what they are: name, options, roles.
 
-One file in `actors/endpoints` or `actors/steps` holds a type's options, its registration and its code; the
-catalog finds it there, and the topology's schema, its validation and the reference pages come from it.
+One file in `actors/endpoints` or `actors/steps`, or one package in `actors/connections`, holds a type's options,
+its registration and its code; the catalog finds it there, and the topology's schema, its validation and the
+reference pages come from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import pykka
 from pydantic import BaseModel, ConfigDict
 
+from actors.core.actor import AsyncioActor
 from actors.core.clock import Clock
 from actors.core.events import Events
+from actors.core.mailbox import Mailbox
 from actors.core.message import Message, Outcome, Settlement
 from actors.core.outlet import Outlet
 
@@ -53,6 +57,18 @@ class Standing(Protocol):
         ...
 
 
+class Children(Protocol):
+    """Where an actor starts children of its own, such as one for each client."""
+
+    def start(self, name: str, make: Callable[[], AsyncioActor], mailbox: Mailbox) -> None:
+        """Start a child: operators know it as `parent/name`, which the mailbox's name should be too.
+
+        It is never started again, and is asked to stop when its parent has ended, at the latest. Raises
+        `ValueError` where one of this name runs.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What an endpoint is told when it is made."""
@@ -64,6 +80,39 @@ class Context:
     events: Events
     resources: Resources
     standing: Standing
+    children: Children
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionContext:
+    """What a connection is told when it is made."""
+
+    name: str
+    """The connection's name in the topology."""
+    clock: Clock
+    events: Events
+    state_dir: Path
+    """Where it may keep what it needs over a restart; private to this router."""
+    directory: Path
+    """The topology's folder, which relative paths begin at."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSpec:
+    """What `@connection` records of a connection type."""
+
+    name: str
+    options: type[Options]
+    make: Callable[[Any, ConnectionContext], Resource]
+    """Makes it (options, context), without opening it: `open` does, however often it is called."""
+    documentation: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTo:
+    """Says of an option that it names a connection of this type: `Annotated[str, ConnectionTo("mqtt")]`."""
+
+    type: str
 
 
 Roles = Callable[[Any], bool]
@@ -206,8 +255,11 @@ class StepContext:
 A = TypeVar("A", bound=pykka.Actor)
 S = TypeVar("S", bound=type[Any])
 
+R = TypeVar("R")
+
 ENDPOINT = "__endpoint_spec__"
 STEP = "__step_spec__"
+CONNECTION = "__connection_spec__"
 
 
 def _no(_: Any) -> bool:
@@ -267,6 +319,21 @@ def step(name: str, *, options: type[BaseModel], repeatable: bool) -> Callable[[
 
     def register(cls: S) -> S:
         setattr(cls, STEP, StepSpec(name, options, cls, repeatable, (cls.__doc__ or "").strip()))
+        return cls
+
+    return register
+
+
+def connection(name: str, *, options: type[Options]) -> Callable[[type[R]], type[R]]:
+    """Register a `Resource` class that takes (options, connection context) as the connection type `name`.
+
+    It is made once for each connection of a topology that somebody uses; an endpoint gets it with
+    `context.resources.get(TheClass, options.connection)`, and opens it.
+    """
+
+    def register(cls: type[R]) -> type[R]:
+        make: Callable[[Any, ConnectionContext], Any] = cls
+        setattr(cls, CONNECTION, ConnectionSpec(name, options, make, (cls.__doc__ or "").strip()))
         return cls
 
     return register

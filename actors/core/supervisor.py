@@ -27,6 +27,7 @@ from actors.core.events import (
     Events,
     Notice,
 )
+from actors.core.family import Family
 from actors.core.future import LoopFuture
 from actors.core.group import Group, Groups
 from actors.core.restart import Again, GiveUp, Leave, decide
@@ -79,6 +80,8 @@ class Supervisor:
 
     def __init__(self, *, clock: Clock, events: Events, random: Callable[[], float] = _random) -> None:
         self.children: dict[str, Child] = {}
+        self.families: dict[str, Family] = {}
+        """The children that children have started for themselves, by the name of these."""
         self.events = events
         self._clock = clock
         self._random = random
@@ -100,6 +103,10 @@ class Supervisor:
     def group(self, group: Group) -> None:
         """Supervise these children together from now on."""
         self._groups.add(group)
+
+    def family(self, name: str) -> Family:
+        """Where the child of this name starts children of its own."""
+        return self.families.setdefault(name, Family(name, self.events))
 
     def start(self, name: str) -> Child:
         """Start a child; `Child.settled` waits until it is ready. Starting what runs does nothing."""
@@ -145,6 +152,10 @@ class Supervisor:
             self._groups.leave_alone(child)
             self._ask_to_stop(child, "stopped", ActorStopped(child.name))
         await self._see_off(children, timeout_s)
+        families = [self.families[child.name] for child in children if child.name in self.families]
+        for family in families:
+            family.dismiss()
+        await asyncio.gather(*(family.gone(timeout_s) for family in families))
 
     async def remove(self, names: Iterable[str]) -> None:
         """Stop these children and forget them."""
@@ -152,6 +163,7 @@ class Supervisor:
         await self.stop(names)
         for name in names:
             child = self.children.pop(name)
+            self.families.pop(name, None)
             self._groups.forget(child)
             # From here on nobody hears of one that does not end.
             child.actor = None
@@ -269,6 +281,8 @@ class Supervisor:
 
     def _ended(self, child: Child, error: Exception | None) -> None:
         child.actor = None
+        if (family := self.families.get(child.name)) is not None:
+            family.dismiss()
         if error is not None:
             child.why = f"{type(error).__name__}: {error}"
             self.events.emit(ActorCrashed(child.name, error))

@@ -37,6 +37,10 @@ class ThreadOutlet:
     def safe(self) -> bool:
         return self._outlet.safe
 
+    @property
+    def routed(self) -> bool:
+        return self._outlet.routed
+
     def offer(self, message: Message, receipt: Receipt | None = None) -> None:
         """As `Outlet.offer`; raises what that raises."""
 

@@ -25,6 +25,10 @@ class SourceOutlet:
     def safe(self) -> bool:
         return bool(self.routes) and all(route.plan.durable for route in self.routes)
 
+    @property
+    def routed(self) -> bool:
+        return bool(self.routes)
+
     def offer(self, message: Message, receipt: Receipt | None = None) -> None:
         routes = self.routes
         if len(routes) == 1:
