@@ -1,4 +1,5 @@
-"""Finds the endpoint and step types there are: files of `actors.endpoints` and `actors.steps`, and entry points.
+"""Finds the types there are: files of `actors.endpoints` and `actors.steps`, packages of `actors.connections`,
+and entry points.
 
 A type is imported when somebody asks for it, and not before: a topology pays only for what it uses.
 """
@@ -12,15 +13,17 @@ from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from actors.core.errors import RouterError
-from actors.core.spec import ENDPOINT, STEP, EndpointSpec, Options, StepSpec
+from actors.core.spec import CONNECTION, ENDPOINT, STEP, ConnectionSpec, EndpointSpec, StepSpec
 
 S = TypeVar("S")
 
 ENDPOINTS: Final = "actors.endpoints"
 STEPS: Final = "actors.steps"
+CONNECTIONS: Final = "actors.connections"
 ACTOR_GROUP: Final = "router.actors"
 """The entry-point group of endpoint types that other packages bring: name = "package.module:Class"."""
 STEP_GROUP: Final = "router.steps"
+CONNECTION_GROUP: Final = "router.connections"
 
 Finder = Callable[[], S]
 
@@ -79,11 +82,11 @@ class Catalog:
         *,
         endpoints: Iterable[EndpointSpec | type[Any]] = (),
         steps: Iterable[StepSpec | type[Any]] = (),
+        connections: Iterable[ConnectionSpec | type[Any]] = (),
     ) -> None:
         self.endpoints: Shelf[EndpointSpec] = Shelf(_given(endpoints, EndpointSpec, ENDPOINT))
         self.steps: Shelf[StepSpec] = Shelf(_given(steps, StepSpec, STEP))
-        self.connections: Shelf[type[Options]] = Shelf({})
-        """The options of connection types; there are none yet."""
+        self.connections: Shelf[ConnectionSpec] = Shelf(_given(connections, ConnectionSpec, CONNECTION))
 
     @classmethod
     def installed(cls) -> Catalog:
@@ -91,6 +94,8 @@ class Catalog:
         catalog = cls()
         catalog.endpoints = _installed(ENDPOINTS, ACTOR_GROUP, EndpointSpec, ENDPOINT)
         catalog.steps = _installed(STEPS, STEP_GROUP, StepSpec, STEP)
+        # There, files are what types share among themselves.
+        catalog.connections = _installed(CONNECTIONS, CONNECTION_GROUP, ConnectionSpec, CONNECTION, packages=True)
         return catalog
 
     def endpoint_names(self) -> tuple[str, ...]:
@@ -110,8 +115,12 @@ class Catalog:
         return self.steps[name]
 
     def connection_names(self) -> tuple[str, ...]:
-        """All connection types, sorted."""
+        """All connection types, sorted; nothing is imported."""
         return self.connections.names()
+
+    def connection(self, name: str) -> ConnectionSpec:
+        """The connection type `name`; KeyError where there is none, `CatalogError` where it cannot be imported."""
+        return self.connections[name]
 
 
 def _given(items: Iterable[Any], kind: type[S], attribute: str) -> dict[str, Finder[S]]:
@@ -123,11 +132,11 @@ def _itself(spec: S) -> S:
     return spec
 
 
-def _installed(package: str, group: str, kind: type[S], attribute: str) -> Shelf[S]:
+def _installed(package: str, group: str, kind: type[S], attribute: str, *, packages: bool = False) -> Shelf[S]:
     folder = importlib.import_module(package).__path__
     known: dict[str, Finder[S]] = {}
     for module in pkgutil.iter_modules(folder):
-        if not module.name.startswith("_"):
+        if not module.name.startswith("_") and (module.ispkg or not packages):
             name = module.name.replace("_", "-")
             known[name] = _from_module(f"{package}.{module.name}", name, kind, attribute)
     return Shelf(known, lambda: _entry_points(group, kind, attribute))

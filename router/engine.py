@@ -20,7 +20,7 @@ from actors.core.mailbox import Mailbox
 from actors.core.message import Message, Settlement
 from actors.core.restart import RestartPolicy
 from actors.core.shared import Shared
-from actors.core.spec import Context
+from actors.core.spec import ConnectionContext, Context
 from actors.core.supervisor import Group, Supervisor
 from router.change.apply import apply
 from router.change.diff import diff
@@ -84,7 +84,8 @@ class Engine:
         self.outlets: dict[str, SourceOutlet] = {}
         self.stopping = False
         self._random = random
-        self._shared = Shared({HttpListener: self._make_listener})
+        connections = {each.spec.kind: self._make_connection for each in topology.connections.values()}
+        self._shared = Shared({HttpListener: self._make_listener, **connections})
         self._definitions: dict[str, ActorDefinition] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._took_up = False
@@ -272,7 +273,14 @@ class Engine:
         self.supervisor.group(Group(name, definition.strategy, definition.actors, policy))
 
     def add_route(self, definition: RouteDefinition) -> None:
-        plan = plan_of(definition, clock=self.clock, events=self.events, reservations=self.stores.reservations)
+        sources = [self._definitions[name].options for name in definition.sources]
+        plan = plan_of(
+            definition,
+            clock=self.clock,
+            events=self.events,
+            reservations=self.stores.reservations,
+            replies=any(getattr(options, "respond", None) == "reply" for options in sources),
+        )
         mailbox = Mailbox(definition.name, now=self.clock.now, capacity=plan.capacity)
         route = Route(
             plan,
@@ -338,6 +346,13 @@ class Engine:
             tls = Tls(str(folder / http.tls.cert), str(folder / http.tls.key))
         return HttpListener(http.host, http.port, clock=self.clock, tls=tls)
 
+    def _make_connection(self, name: str) -> Any:
+        definition = self.topology.connections[name]
+        context = ConnectionContext(
+            name, self.clock, self.events, self.state_dir.path.resolve(), self.topology.directory
+        )
+        return definition.spec.kind(definition.options, context)
+
     async def _bury_orphans(self, route: str) -> None:
         await bury_orphans(
             route, journal=self.journal, dead_letters=self.dead_letters, clock=self.clock, events=self.events
@@ -386,11 +401,16 @@ class Engine:
             raise ControlError(f"route {letter.route} does not lead to {target} any more: use `--as current`")
         if not self.dead_letters.mark_replaying(letter_id):
             raise ControlError(f"dead letter {letter_id} is being replayed already")
-        message = Message.from_bytes(letter.message)
+        packed = letter.entered if mode == "current" and letter.entered is not None else letter.message
+        message = Message.from_bytes(packed)
         try:
             if route is not None:
                 ended_well = await route.intake.replay(
-                    message, letter=letter_id, target=target, timeout_s=REPLAY_TIMEOUT_S
+                    message,
+                    letter=letter_id,
+                    target=target,
+                    timeout_s=REPLAY_TIMEOUT_S,
+                    position=letter.position,
                 )
             else:
                 assert outlet is not None

@@ -46,8 +46,7 @@ class Member:
 class Family:
     """The members of one actor: none is ever started again, and none outlives an incarnation of their parent.
 
-    Whoever adds up counts of members over time finds those of the ones that have ended in `handled`, `failed` and
-    `dropped`. All methods are for the loop's thread.
+    All methods are for the loop's thread.
     """
 
     def __init__(self, parent: str, events: Events) -> None:
@@ -57,12 +56,22 @@ class Family:
         """By their whole names, in the order in which they were started."""
         self.started = 0
         self.crashed = 0
-        self.handled = 0
-        self.failed = 0
-        self.dropped = 0
+        # Of those that have ended.
+        self._handled = 0
+        self._failed = 0
+        self._dropped = 0
 
     def __len__(self) -> int:
         return len(self.members)
+
+    def counts(self) -> dict[str, int]:
+        """What became of the messages of all members there ever were: handled, failed, dropped."""
+        mailboxes = [member.mailbox for member in self.members.values()]
+        return {
+            "handled": self._handled + sum(mailbox.handled for mailbox in mailboxes),
+            "failed": self._failed + sum(mailbox.failed for mailbox in mailboxes),
+            "dropped": self._dropped + sum(mailbox.dropped for mailbox in mailboxes),
+        }
 
     def start(self, name: str, make: Callable[[], AsyncioActor], mailbox: Mailbox) -> None:
         """As `Children.start`."""
@@ -83,9 +92,9 @@ class Family:
         del self.members[member.name]
         mailbox = member.mailbox
         mailbox.leave(for_good=True)
-        self.handled += mailbox.handled
-        self.failed += mailbox.failed
-        self.dropped += mailbox.dropped
+        self._handled += mailbox.handled
+        self._failed += mailbox.failed
+        self._dropped += mailbox.dropped
         if error is None:
             self.events.emit(ActorStopped(member.name))
         else:

@@ -182,6 +182,11 @@ class Receipt:
         """Whether its source waits for nothing behind `accept`: then nobody need keep it any longer."""
         return False
 
+    @property
+    def late(self) -> bool:
+        """Whether nobody waits for its end any more, so that a reply reaches nobody."""
+        return False
+
     def accept(self) -> None:
         """Every route has the message safe; a second call does nothing."""
         if not self.accepted and not self.refused:

@@ -7,7 +7,7 @@ reference pages come from it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -69,6 +69,15 @@ class Children(Protocol):
         ...
 
 
+@runtime_checkable
+class Describing(Protocol):
+    """An actor that has more to tell operators of itself than all actors have."""
+
+    def about(self) -> Mapping[str, str | int]:
+        """Names and values, made when somebody asks."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What an endpoint is told when it is made."""
@@ -103,8 +112,8 @@ class ConnectionSpec:
 
     name: str
     options: type[Options]
-    make: Callable[[Any, ConnectionContext], Resource]
-    """Makes it (options, context), without opening it: `open` does, however often it is called."""
+    kind: type[Any]
+    """The `Resource` class; it is made with (options, context), and opened by its `open`."""
     documentation: str
 
 
@@ -332,8 +341,7 @@ def connection(name: str, *, options: type[Options]) -> Callable[[type[R]], type
     """
 
     def register(cls: type[R]) -> type[R]:
-        make: Callable[[Any, ConnectionContext], Any] = cls
-        setattr(cls, CONNECTION, ConnectionSpec(name, options, make, (cls.__doc__ or "").strip()))
+        setattr(cls, CONNECTION, ConnectionSpec(name, options, cls, (cls.__doc__ or "").strip()))
         return cls
 
     return register

@@ -27,7 +27,7 @@ from actors.core.events import (
     Events,
     Notice,
 )
-from actors.core.family import Family
+from actors.core.family import Family, Member
 from actors.core.future import LoopFuture
 from actors.core.group import Group, Groups
 from actors.core.restart import Again, GiveUp, Leave, decide
@@ -107,6 +107,11 @@ class Supervisor:
     def family(self, name: str) -> Family:
         """Where the child of this name starts children of its own."""
         return self.families.setdefault(name, Family(name, self.events))
+
+    def member(self, name: str) -> Member | None:
+        """The child of a child of this name, `parent/child`."""
+        family = self.families.get(name.partition("/")[0])
+        return family.members.get(name) if family is not None else None
 
     def start(self, name: str) -> Child:
         """Start a child; `Child.settled` waits until it is ready. Starting what runs does nothing."""

@@ -254,20 +254,26 @@ class Webhook(AsyncioActor):
                 self._timer = clock.call_at(deadline, self._give_up)
                 return
             del self._waiting[receipt]
+            receipt.given_up = True
             receipt.exchange.refuse(504, MAY_STILL, id=receipt.message_id)
 
 
 class _Waiting(Receipt):
     """A message whose sender waits."""
 
-    __slots__ = ("_respond", "_webhook", "exchange", "message_id")
+    __slots__ = ("_respond", "_webhook", "exchange", "given_up", "message_id")
 
     def __init__(self, webhook: Webhook, exchange: Exchange, message_id: str, respond: Respond) -> None:
         super().__init__()
         self.exchange = exchange
         self.message_id = message_id
+        self.given_up = False
         self._webhook = webhook
         self._respond = respond
+
+    @property
+    def late(self) -> bool:
+        return self.given_up and self._respond == "reply"
 
     @property
     def until_accepted(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Annotated, Any, Final
 
 import typer
@@ -58,14 +59,20 @@ _SECTIONS: Final = ("in_flight", "retrying", "suspended", "held", "waiting")
 """Of a mailbox, in the order in which their messages will end."""
 
 
+Children = Annotated[
+    int, typer.Option("--children", metavar="N", min=0, max=1000, help="Children of an actor, such as its clients.")
+]
+
+
 @app.command(cls=Command, epilog="router ps\nrouter ps --json | jq '.routes[] | {name, ledger}'")
-def ps(as_json: AsJson = False, control: Control = None) -> None:
+def ps(children: Children = 10, as_json: AsJson = False, control: Control = None) -> None:
     """Show actors and routes: state, what waits, counts, restarts.
 
-    Under the tables stands why an actor or a route is not ready. Counts are of this process since it started.
+    Below an actor stand children that it has started for itself, such as one for each client: those for whom most
+    waits. Under the tables stands why an actor or a route is not ready. Counts are of this process since it started.
     """
     client = Client(control_socket(control))
-    router, answer = client.get("router"), client.get("actors")
+    router, answer = client.get("router"), client.get("actors", children=children)
     actors: list[Json] = answer.get("actors", [])
     routes: list[Json] = answer.get("routes", [])
     if as_json:
@@ -74,7 +81,7 @@ def ps(as_json: AsJson = False, control: Control = None) -> None:
     _print_headline(router)
     if actors:
         print()
-        print_table(_ACTOR_COLUMNS, map(_actor_row, actors))
+        print_table(_ACTOR_COLUMNS, chain.from_iterable(map(_actor_rows, actors)))
     if routes:
         print()
         print_table(_ROUTE_COLUMNS, map(_route_row, routes))
@@ -225,6 +232,23 @@ def _actor_row(view: Json) -> Sequence[Cell | str]:
     )
 
 
+def _actor_rows(view: Json) -> Iterable[Sequence[Cell | str]]:
+    yield _actor_row(view)
+    for child in (view.get("children") or {}).get("shown", ()):
+        box, counts = child.get("mailbox") or {}, child.get("counts") or {}
+        yield (
+            f"  {child.get('name')}",
+            "",
+            _state(child),
+            _fill(box),
+            count(box.get("in_hand")),
+            count(counts.get("handled")),
+            _bad((counts.get("failed") or 0) + (counts.get("dropped") or 0), "yellow"),
+            span(box.get("oldest_age_s")),
+            "",
+        )
+
+
 def _route_row(view: Json) -> Sequence[Cell | str]:
     ledger = view.get("ledger") or {}
     return (
@@ -245,6 +269,9 @@ def _notes(view: Json) -> Iterable[tuple[str, Style | None]]:
     """What a person should know of an actor or a route besides its figures."""
     if backlog := view.get("backlog"):
         yield f"has {plural(backlog, 'message')} more, in its journal alone", None
+    if family := view.get("children"):
+        if (more := (family.get("count") or 0) - len(family.get("shown", ()))) > 0:
+            yield f"has {plural(more, 'child', 'children')} more: --children lists up to 1000", None
     state = _state(view).text
     why = view.get("why") or view.get("unavailable_why")
     if why and state not in ("ready", "stopped", "disabled"):

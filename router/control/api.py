@@ -20,8 +20,8 @@ from router.control.mailbox_view import (
 )
 from router.control.operation import Answer, Call, Operation
 from router.control.problem import UnknownError
-from router.control.requests import MailboxQuery, NewMessage, NoQuery
-from router.control.views import actor_view, route_view, router_view
+from router.control.requests import ActorsQuery, MailboxQuery, NewMessage, NoQuery
+from router.control.views import actor_view, member_view, route_view, router_view
 from router.telemetry.event_log import ROUTE
 from router.telemetry.shown import Redaction
 
@@ -46,8 +46,8 @@ class Api:
     def operations(self) -> tuple[Operation, ...]:
         return (
             Operation("GET", "/v1/router", self.router, NoQuery),
-            Operation("GET", "/v1/actors", self.all, NoQuery),
-            Operation("GET", "/v1/actors/{name}", self.one, NoQuery),
+            Operation("GET", "/v1/actors", self.all, ActorsQuery),
+            Operation("GET", "/v1/actors/{name}", self.one, ActorsQuery),
             Operation("GET", "/v1/actors/{name}/mailbox", self.mailbox, MailboxQuery),
             Operation("GET", "/v1/actors/{name}/mailbox/{id}", self.message, NoQuery),
             Operation("POST", "/v1/actors/{name}/messages", self.send, NoQuery, NewMessage),
@@ -59,17 +59,21 @@ class Api:
     async def all(self, call: Call) -> Answer:
         return Answer.json(
             {
-                "actors": [self._actor(name) for name in self._actors()],
+                "actors": [self._actor(name, call.query.children) for name in self._actors()],
                 "routes": [self._route(name) for name in self._engine.routes],
             }
         )
 
     async def one(self, call: Call) -> Answer:
+        if (member := self._engine.supervisor.member(call.names["name"])) is not None:
+            return Answer.json(member_view(member))
         name = self._known(call.names["name"])
-        return Answer.json(self._route(name) if name in self._engine.routes else self._actor(name))
+        if name in self._engine.routes:
+            return Answer.json(self._route(name))
+        return Answer.json(self._actor(name, call.query.children))
 
     async def mailbox(self, call: Call) -> Answer:
-        name = self._known(call.names["name"])
+        name = self._holder(call.names["name"])
         clock = self._engine.clock
         view = mailbox_view(
             name,
@@ -82,7 +86,7 @@ class Api:
         return Answer.json(view)
 
     async def message(self, call: Call) -> Answer:
-        name, wanted = self._known(call.names["name"]), call.names["id"]
+        name, wanted = self._holder(call.names["name"]), call.names["id"]
         clock = self._engine.clock
         for entry in self._entries(name):
             message = entry.message
@@ -135,8 +139,14 @@ class Api:
             raise UnknownError("actor or route", name, known)
         return name
 
-    def _actor(self, name: str) -> View:
-        return actor_view(self._engine.topology.actors[name], self._engine.supervisor.children[name])
+    def _holder(self, name: str) -> str:
+        """The name of what has a mailbox: an actor, a route, or a child that an actor has started for itself."""
+        return name if self._engine.supervisor.member(name) is not None else self._known(name)
+
+    def _actor(self, name: str, shown: int) -> View:
+        supervisor = self._engine.supervisor
+        definition = self._engine.topology.actors[name]
+        return actor_view(definition, supervisor.children[name], supervisor.families.get(name), shown=shown)
 
     def _route(self, name: str) -> View:
         engine = self._engine
@@ -145,6 +155,8 @@ class Api:
 
     def _entries(self, name: str) -> Iterator[lanes.Entry]:
         engine = self._engine
+        if (member := engine.supervisor.member(name)) is not None:
+            return lanes.of_member(member)
         if name in engine.routes:
             return lanes.of_route(engine.routes[name])
         return lanes.of_actor(engine.supervisor.children[name], engine.routes.values())

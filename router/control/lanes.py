@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from actors.core.child import Child
-from actors.core.mailbox import Envelope
+from actors.core.family import Member
+from actors.core.mailbox import Envelope, Mailbox
 from actors.core.message import Message
 from router.routing.delivery import Delivery
 from router.routing.route import Route
@@ -76,15 +77,7 @@ def of_route(route: Route) -> Iterator[Entry]:
 
 def of_actor(child: Child, routes: Iterable[Route]) -> Iterator[Entry]:
     """Everything on its way to an actor: in its mailbox, and what `routes` keep for it until later."""
-    mailbox = child.mailbox
-    for envelope in mailbox:
-        yield Entry("waiting", "queued", envelope)
-    for envelope in mailbox.lobby:
-        # The others there are sources that wait for room, with no message yet.
-        if envelope.message is not None:
-            yield Entry("waiting", "lobby", envelope)
-    for envelope in mailbox.in_hand:
-        yield Entry("in_flight", "in_hand", envelope)
+    yield from _of_mailbox(child.mailbox)
     for route in routes:
         if child.name not in route.plan.targets:
             continue
@@ -97,6 +90,22 @@ def of_actor(child: Child, routes: Iterable[Route]) -> Iterator[Entry]:
         for delivery in route.attempts.pausing:
             if next_target(delivery) == child.name:
                 yield Entry("suspended", "limited", delivery)
+
+
+def of_member(member: Member) -> Iterator[Entry]:
+    """Everything on its way to a child that an actor has started for itself."""
+    return _of_mailbox(member.mailbox)
+
+
+def _of_mailbox(mailbox: Mailbox) -> Iterator[Entry]:
+    for envelope in mailbox:
+        yield Entry("waiting", "queued", envelope)
+    for envelope in mailbox.lobby:
+        # The others there are sources that wait for room, with no message yet.
+        if envelope.message is not None:
+            yield Entry("waiting", "lobby", envelope)
+    for envelope in mailbox.in_hand:
+        yield Entry("in_flight", "in_hand", envelope)
 
 
 def next_target(envelope: Envelope) -> str | None:

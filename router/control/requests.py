@@ -82,6 +82,13 @@ class NoQuery(Query):
     """No parameters."""
 
 
+class ActorsQuery(Query):
+    """How much of what runs."""
+
+    children: Annotated[int, Field(ge=0, le=MAX_LIMIT)] = 0
+    """Of the children that an actor has started for itself, such as one for each client: how many are listed."""
+
+
 class MailboxQuery(Query):
     """How much of a mailbox."""
 

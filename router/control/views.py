@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
 from actors.core.child import Child
+from actors.core.family import Family, Member
 from actors.core.mailbox import Mailbox
+from actors.core.spec import Describing
 from router import __version__
 from router.control.lanes import oldest_age_s
 from router.routing.route import Route
@@ -41,8 +44,8 @@ def router_view(engine: Engine, listening: Iterable[tuple[str, str]]) -> View:
     }
 
 
-def actor_view(definition: ActorDefinition, child: Child) -> View:
-    """One actor."""
+def actor_view(definition: ActorDefinition, child: Child, family: Family | None = None, *, shown: int = 0) -> View:
+    """One actor, and of the children that it has started for itself those that `shown` asks for."""
     mailbox = child.mailbox
     return {
         "name": child.name,
@@ -66,6 +69,38 @@ def actor_view(definition: ActorDefinition, child: Child) -> View:
         "restarts": child.restarts,
         "available": child.closed is None,
         "unavailable_why": without_credentials(child.closed.why) if child.closed is not None else "",
+        "about": about(child.actor),
+        "children": family_view(family, shown=shown) if family is not None and family.started else None,
+    }
+
+
+def about(actor: object) -> Mapping[str, str | int]:
+    """What an actor tells of itself."""
+    return dict(actor.about()) if isinstance(actor, Describing) else {}
+
+
+def family_view(family: Family, *, shown: int) -> View:
+    """The children of an actor together, and the `shown` ones with the most in their mailboxes."""
+    fullest = nlargest(shown, family.members.values(), key=lambda member: len(member.mailbox))
+    return {
+        "count": len(family),
+        "started": family.started,
+        "crashed": family.crashed,
+        "counts": family.counts(),
+        "shown": [member_view(member) for member in fullest],
+    }
+
+
+def member_view(member: Member) -> View:
+    """One child that an actor has started for itself."""
+    mailbox = member.mailbox
+    return {
+        "name": member.name,
+        "kind": "child",
+        "state": member.state,
+        "mailbox": mailbox_state(mailbox, in_hand=len(mailbox.in_hand)),
+        "counts": {"handled": mailbox.handled, "failed": mailbox.failed, "dropped": mailbox.dropped},
+        "about": about(member.actor),
     }
 
 

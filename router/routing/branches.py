@@ -92,6 +92,10 @@ class Branches:
         details, above = child.more(), parent.more()
         details.parent, details.number, details.path = parent, number, path
         details.position, details.done = above.position, above.done
+        if message is parent.message:
+            child.entered, details.start = parent.entered, above.start
+        else:
+            details.start = above.position
         return child
 
     def __iter__(self) -> Iterator[Delivery]:

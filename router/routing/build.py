@@ -17,8 +17,18 @@ from router.routing.plan import RoutePlan
 from router.topology.model import All, Match, One, RouteDefinition
 
 
-def plan_of(definition: RouteDefinition, *, clock: Clock, events: Events, reservations: Reservations) -> RoutePlan:
-    """The plan of a route; builds its steps, which may raise what a step raises when it is built."""
+def plan_of(
+    definition: RouteDefinition,
+    *,
+    clock: Clock,
+    events: Events,
+    reservations: Reservations,
+    replies: bool = False,
+) -> RoutePlan:
+    """The plan of a route, whose sources answer with its target's reply where `replies` says so.
+
+    Builds its steps, which may raise what a step raises when it is built.
+    """
     retry = definition.retry
     choose, targets = _chooser(definition, clock)
     others = (*definition.fallback, *((definition.dead_letter,) if definition.dead_letter else ()))
@@ -37,6 +47,7 @@ def plan_of(definition: RouteDefinition, *, clock: Clock, events: Events, reserv
         order_by=_key(definition.order_by, clock) if definition.order_by is not None else None,
         concurrency=definition.concurrency,
         durable=definition.durable,
+        replies=replies,
         timeout_s=float(definition.timeout),
         retry=RetryPolicy(
             attempts=retry.attempts,

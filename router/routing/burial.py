@@ -58,6 +58,8 @@ class Burial:
             error=error,
             attempts=delivery.attempt,
             key=details.key if details is not None else None,
+            entered=delivery.entered,
+            position=details.start if details is not None else 0,
         )
         actor = self._actor
         if actor is None or actor.closed is not None or delivery.root.more().letter is not None:
@@ -164,6 +166,8 @@ def dead_letter(
     target: Child | None = None,
     attempts: int = 0,
     key: str | None = None,
+    entered: Message | None = None,
+    position: int = 0,
 ) -> DeadLetter:
     """A message at its end, as the store keeps it."""
     return DeadLetter(
@@ -177,6 +181,8 @@ def dead_letter(
         message_id=message.id,
         source=message.source,
         message=message.to_bytes(),
+        entered=entered.to_bytes() if entered is not None and entered is not message else None,
+        position=position,
     )
 
 

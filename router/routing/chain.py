@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ class Chain:
         details = delivery.details
         position = 0 if details is None else details.position
         message = delivery.message
+        if delivery.entered is None:
+            delivery.entered = message
         while position < len(steps):
             result: Any = steps[position](message, delivery)
             position += 1
@@ -95,7 +97,7 @@ class Chain:
             case _:
                 raise TypeError(f"step {position} of {self._route.name} returned {type(result).__name__}")
 
-    def _await(self, delivery: Delivery, result: Awaitable[StepResult], position: int) -> None:
+    def _await(self, delivery: Delivery, result: Coroutine[Any, Any, StepResult], position: int) -> None:
         actor = self._route.actor
         assert actor is not None
         # Should it be run again, then on the message as the steps before have left it.
@@ -103,9 +105,9 @@ class Chain:
         task = actor.spawn(self._awaited(delivery, result, position))
         self.held[delivery] = None
         self._route.engaged += 1
-        task.add_done_callback(partial(self._returned, delivery))
+        task.add_done_callback(partial(self._returned, delivery, result))
 
-    async def _awaited(self, delivery: Delivery, result: Awaitable[StepResult], position: int) -> None:
+    async def _awaited(self, delivery: Delivery, result: Coroutine[Any, Any, StepResult], position: int) -> None:
         try:
             outcome = await result
             del self.held[delivery]
@@ -117,8 +119,10 @@ class Chain:
             self.held.pop(delivery, None)
             self._route.crashed(delivery, error)
 
-    def _returned(self, delivery: Delivery, task: asyncio.Task[None]) -> None:
+    def _returned(self, delivery: Delivery, result: Coroutine[Any, Any, StepResult], task: asyncio.Task[None]) -> None:
         self._route.engaged -= 1
+        # Where the task was cancelled before it began, nobody has awaited it.
+        result.close()
         if task.cancelled() and delivery in self.held:
             # The actor ended, and this task with it, perhaps before it began: the step is run again.
             del self.held[delivery]

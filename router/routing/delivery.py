@@ -40,6 +40,7 @@ class Details:
         "pending",
         "position",
         "role",
+        "start",
         "suspect",
         "watchers",
         "worst",
@@ -53,6 +54,8 @@ class Details:
         """What it had made of it before a crash, which the journal kept."""
         self.position = 0
         """How many steps it has behind it."""
+        self.start = 0
+        """How many it had behind it from the beginning, as a part of a split."""
         self.candidates: tuple[str, ...] = ()
         """The target and its fallbacks."""
         self.candidate = 0
@@ -88,7 +91,7 @@ class Delivery(Envelope):
     a `successor`, so that a late answer meets nobody.
     """
 
-    __slots__ = ("attempt", "details", "receipt", "route", "row", "target")
+    __slots__ = ("attempt", "details", "entered", "receipt", "route", "row", "target")
 
     message: Message
 
@@ -103,6 +106,8 @@ class Delivery(Envelope):
         self.target: Child | None = None
         self.attempt = 1
         self.details: Details | None = None
+        self.entered: Message | None = None
+        """As it was before the steps, where they have changed it."""
 
     def more(self) -> Details:
         """Its details, made where it has none."""
@@ -116,6 +121,7 @@ class Delivery(Envelope):
         assert route is not None
         other = Delivery(route, self.message, self.receipt, self.enqueued_at)
         other.row, other.attempt, other.details = self.row, self.attempt, self.details
+        other.entered = self.entered
         self.route = None
         self.receipt = None
         return other

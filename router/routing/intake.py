@@ -117,16 +117,19 @@ class Intake:
         entry = _Entry(message, receipt)
         entry.row = self._journal.append(route.name, message.to_bytes(), partial(self._committed, entry))
 
-    async def replay(self, message: Message, *, letter: str, target: str | None, timeout_s: float) -> bool:
+    async def replay(
+        self, message: Message, *, letter: str, target: str | None, timeout_s: float, position: int = 0
+    ) -> bool:
         """Take a dead letter in anew, past a full mailbox; true as soon as `letter` is not needed any more.
 
-        With a `target` it goes there, behind the steps; else the route is evaluated anew. False says that it
+        With a `target` it goes there, behind the steps; else the route is evaluated anew, from the step after
+        `position` on. False says that it
         failed again and stands in its letter's place. Raises `StorageError` where the journal cannot keep it,
         and `TimeoutError` where it has not ended in time.
         """
         probe = Probe(asyncio.get_running_loop().create_future())
         route = self._route
-        if self._plan.durable and target is None:
+        if self._plan.durable and target is None and not position:
             self.accept(message, probe)
             await probe.wait(wait=False, timeout_s=timeout_s)
             return True
@@ -134,6 +137,7 @@ class Intake:
         delivery = Delivery(route, message, probe, self._now())
         details = delivery.more()
         details.letter = letter
+        details.position = details.start = min(position, len(self._plan.steps))
         if target is not None:
             details.position = len(self._plan.steps)
             details.candidates = (target,)

@@ -26,6 +26,8 @@ class RoutePlan:
     order_by: Callable[[Message], str] | None = None
     concurrency: int = 1
     durable: bool = False
+    replies: bool = False
+    """Whether a source of it answers with what the target replied."""
     timeout_s: float = 10.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_waiting: int = 1000

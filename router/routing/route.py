@@ -11,7 +11,7 @@ from actors.core.actor import AsyncioActor
 from actors.core.child import Child
 from actors.core.clock import Clock
 from actors.core.errors import DeliveryError, ExpressionError, Reason, RouterError
-from actors.core.events import Events, MessageLost
+from actors.core.events import Events, MessageLost, ReplyLost
 from actors.core.mailbox import Mailbox
 from actors.core.message import Settlement
 from router.routing.attempts import Attempts
@@ -189,9 +189,24 @@ class Route:
         delivery.route = None
         if delivery.row:
             self.intake.settled(delivery)
-        if (receipt := delivery.receipt) is not None:
+        if reply is not None:
+            self._reply(delivery, Settlement("delivered", None, reply))
+        elif (receipt := delivery.receipt) is not None:
             delivery.receipt = None
-            receipt.settle(DELIVERED if reply is None else Settlement("delivered", None, reply))
+            receipt.settle(DELIVERED)
+
+    def _reply(self, delivery: Delivery, settlement: Settlement) -> None:
+        """Tell its source, and count a reply that reaches nobody: it came late, or its asker died with a process."""
+        receipt, delivery.receipt = delivery.receipt, None
+        if settlement.reply is not None:
+            if receipt is not None and receipt.late:
+                self.ledger.late_replies += 1
+                self._events.emit(ReplyLost(self.name, delivery.message.id))
+            elif receipt is None and self.plan.replies:
+                self.ledger.replies_lost += 1
+                self._events.emit(ReplyLost(self.name, delivery.message.id))
+        if receipt is not None:
+            receipt.settle(settlement)
 
     def give_up(self, delivery: Delivery, reason: Reason, error: str) -> None:
         """It becomes a dead letter, and ends when that is safe."""
@@ -212,9 +227,7 @@ class Route:
                 return
         if delivery.row:
             self.intake.settled(delivery)
-        if (receipt := delivery.receipt) is not None:
-            delivery.receipt = None
-            receipt.settle(settlement)
+        self._reply(delivery, settlement)
         if details is not None and details.key is not None:
             self.ready.extend(self.order.leave(details.key))
 

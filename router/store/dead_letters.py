@@ -19,9 +19,11 @@ ROWS_A_TRANSACTION: Final = 500
 """Many dead letters are dropped in pieces, so that appends do not wait for all of them."""
 PAGE_BYTES: Final = 16 * 1024 * 1024
 
-_COLUMNS: Final = "number, at, route, target, reason, error, attempts, key, message_id, source, message"
+_COLUMNS: Final = (
+    "number, at, route, target, reason, error, attempts, key, message_id, source, message, entered, position"
+)
 _WRITE: Final = Statement(
-    f"INSERT OR REPLACE INTO dead_letters ({_COLUMNS}, size) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT OR REPLACE INTO dead_letters ({_COLUMNS}, size) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -43,12 +45,17 @@ class DeadLetter:
     message_id: str
     source: str
     message: bytes
+    """As it was when it failed: what a replay to the same target sends."""
+    entered: bytes | None = None
+    """As it was before the steps, where they have changed it: what a replay through the route begins with."""
+    position: int = 0
+    """How many steps it had behind it when it was as `entered`: those before a split, for a part of one."""
     id: str = ""
     """Given by the store."""
 
     @property
     def size_bytes(self) -> int:
-        return len(self.message)
+        return len(self.message) + len(self.entered or b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +231,7 @@ class DeadLetters:
         elif journal_row is not None:
             steps += self._journal.removal(journal_row)
             removed = journal_row
-        self._database.execute_all(steps, partial(self._written, number, len(letter.message), removed, done))
+        self._database.execute_all(steps, partial(self._written, number, letter.size_bytes, removed, done))
 
     def _written(self, number: int, size: int, removed: int | None, done: Done, error: Exception | None) -> None:
         self._replaying.discard(number)
@@ -270,12 +277,14 @@ def _fields(number: int, letter: DeadLetter) -> Parameters:
         letter.message_id,
         letter.source,
         letter.message,
-        len(letter.message),
+        letter.entered,
+        letter.position,
+        letter.size_bytes,
     )
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    number, at, route, target, reason, error, attempts, key, message_id, source, message = row
+    number, at, route, target, reason, error, attempts, key, message_id, source, message, entered, position = row
     return DeadLetter(
         at=at,
         route=route,
@@ -287,6 +296,8 @@ def _letter(row: tuple[Any, ...]) -> DeadLetter:
         message_id=message_id,
         source=source,
         message=message,
+        entered=entered,
+        position=position,
         id=_id(number),
     )
 

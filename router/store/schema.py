@@ -31,7 +31,9 @@ CREATE TABLE dead_letters (
     message_id TEXT NOT NULL,
     source TEXT NOT NULL,
     size INTEGER NOT NULL,
-    message BLOB NOT NULL
+    message BLOB NOT NULL,
+    entered BLOB,
+    position INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX dead_letters_by_route ON dead_letters (route, number);
 CREATE INDEX dead_letters_by_time ON dead_letters (at, size);

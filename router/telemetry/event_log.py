@@ -111,6 +111,9 @@ def line_of(event: Event) -> Line:
         fields = {"route": actor.removeprefix(ROUTE), **fields}
         del fields["actor"]
         text = text.replace("actor", "route", 1)
+    elif isinstance(actor, str) and "/" in actor and level == logging.INFO:
+        # A child that an actor has started for itself; there may be thousands that come and go.
+        level = logging.DEBUG
     error = fields.get("error")
     # What is raised on purpose says all in its text: a port that is taken, a class that does not import.
     traceback = error if isinstance(event, ActorCrashed) and not isinstance(error, RouterError) else None

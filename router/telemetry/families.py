@@ -99,6 +99,23 @@ ACTORS: Final[tuple[Family[ActorReading], ...]] = (
         "Attempts at delivering to the actor that are under way.",
         lambda a: a.in_flight,
     ),
+    _gauge(
+        "router_actor_children",
+        "Children that the actor has started for itself and that run, such as one for each client.",
+        lambda a: a.children,
+    ),
+    _total(
+        "router_actor_children_started_total",
+        "Children that the actor has ever started for itself.",
+        lambda a: a.children_started,
+    ),
+    Family(
+        "router_actor_children_messages_total",
+        "counter",
+        "Messages that the actor's children took, or that their mailboxes gave up, by what became of them.",
+        ("outcome",),
+        lambda a: [((outcome,), count) for outcome, count in a.children_counts.items()],
+    ),
     _total(
         "router_actor_late_answers_total", "Answers of the actor to attempts that had ended before.", lambda a: a.late
     ),

@@ -10,6 +10,7 @@ from actors.core.child import Child, State
 from actors.core.clock import Clock
 from actors.core.errors import Reason
 from actors.core.events import AttemptFailed, Events, MessageDeadLettered, MessageLost, RouteSuspended
+from actors.core.family import Family
 from actors.core.supervisor import Supervisor
 from router.routing.ledger import Balance
 from router.routing.route import Route
@@ -113,9 +114,14 @@ class ActorReading:
     unknown: int
     late: int
     in_flight: int
+    children: int
+    """That it has started for itself, such as one for each client."""
+    children_started: int
+    children_counts: Mapping[str, int]
+    """What became of their messages."""
 
     @classmethod
-    def of(cls, child: Child) -> ActorReading:
+    def of(cls, child: Child, family: Family | None = None) -> ActorReading:
         mailbox = child.mailbox
         return cls(
             name=child.name,
@@ -134,6 +140,9 @@ class ActorReading:
             unknown=child.unknown,
             late=child.late,
             in_flight=child.in_flight,
+            children=len(family) if family is not None else 0,
+            children_started=family.started if family is not None else 0,
+            children_counts=family.counts() if family is not None else {},
         )
 
 
@@ -199,7 +208,11 @@ def read(running: Running, counts: EventCounts) -> Reading:
     routes = running.routes
     counts.forget_others(routes)
     return Reading(
-        actors=tuple(ActorReading.of(child) for name, child in children.items() if not name.startswith(ROUTE)),
+        actors=tuple(
+            ActorReading.of(child, running.supervisor.families.get(name))
+            for name, child in children.items()
+            if not name.startswith(ROUTE)
+        ),
         routes=tuple(
             RouteReading.of(route, children[ROUTE + name]) for name, route in routes.items() if ROUTE + name in children
         ),

@@ -12,7 +12,7 @@ from router.catalog import Catalog
 from router.topology.definitions import Definitions, is_nothing, place
 from router.topology.draft import Draft
 from router.topology.load import load
-from router.topology.model import LANGUAGE, ConnectionDefinition, Topology
+from router.topology.model import LANGUAGE, Topology
 from router.topology.problems import Problem, TopologyError
 from router.topology.report import Report
 from router.topology.rules import Rules
@@ -108,7 +108,6 @@ class _Check:
         self._language()
         name = self._name()
         settings = self._settings()
-        connections = self._connections()
         draft = self._draft()
         Rules(draft, self._report).check()
         if self._report.errors or name is None or settings is None:
@@ -116,7 +115,11 @@ class _Check:
         return Topology(
             name=name,
             settings=settings,
-            connections=connections,
+            connections={
+                key: connection.definition
+                for key, connection in draft.connections.items()
+                if connection.definition is not None
+            },
             actors={key: actor.definition for key, actor in draft.actors.items() if actor.definition is not None},
             routes={key: route.definition for key, route in draft.routes.items() if route.definition is not None},
             groups={key: group.definition for key, group in draft.groups.items() if group.definition is not None},
@@ -126,6 +129,8 @@ class _Check:
 
     def _draft(self) -> Draft:
         draft = Draft()
+        for name, entry in self._definitions.entries(self._tree.get("connections"), "connections").items():
+            draft.connections[name] = self._definitions.connection(name, entry)
         for name, entry in self._definitions.entries(self._tree.get("actors"), "actors").items():
             draft.actors[name] = self._definitions.actor(name, entry)
         for name, entry in self._definitions.entries(self._tree.get("routes"), "routes").items():
@@ -133,11 +138,6 @@ class _Check:
         for name, entry in self._definitions.entries(self._tree.get("groups"), "groups").items():
             draft.groups[name] = self._definitions.group(name, entry)
         return draft
-
-    def _connections(self) -> dict[str, ConnectionDefinition]:
-        section = self._definitions.entries(self._tree.get("connections"), "connections")
-        found = {name: self._definitions.connection(name, entry) for name, entry in section.items()}
-        return {name: connection for name, connection in found.items() if connection is not None}
 
     def _settings(self) -> Settings | None:
         entry = self._tree.entries.get("settings")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Final, TypeVar
 
 from router.catalog import Catalog, CatalogError, Shelf
-from router.topology.draft import ActorDraft, GroupDraft, RouteDraft, names, references
+from router.topology.draft import ActorDraft, ConnectionDraft, GroupDraft, RouteDraft, names, references
 from router.topology.fields import keys
 from router.topology.model import (
     ActorDefinition,
@@ -89,18 +89,19 @@ class Definitions:
         members = names(entry.node.get("actors")) if isinstance(entry.node, MapNode) else ()
         return GroupDraft(name, tuple(members), definition)
 
-    def connection(self, name: str, entry: Entry) -> ConnectionDefinition | None:
+    def connection(self, name: str, entry: Entry) -> ConnectionDraft:
+        draft = ConnectionDraft(name)
         node = self._mapping(entry, f"connection '{name}'")
         if node is None:
-            return None
-        model = self._typed(node, entry.key, f"connection '{name}'", "connection type", self._catalog.connections)
-        if model is None:
-            return None
-        given = node.get("type")
-        assert isinstance(given, ScalarNode)
-        subject = Subject(entry.key, f"connection type '{given.value}'", "option", {"type"})
-        options = self._validation.model(model, _without(node, {"type"}), subject)
-        return ConnectionDefinition(name, str(given.value), options) if options is not None else None
+            return draft
+        spec = self._typed(node, entry.key, f"connection '{name}'", "connection type", self._catalog.connections)
+        if spec is None:
+            return draft
+        subject = Subject(entry.key, f"connection type '{spec.name}'", "option", {"type"})
+        options = self._validation.model(spec.options, _without(node, {"type"}), subject)
+        if options is not None:
+            draft.definition = ConnectionDefinition(name, spec.name, options, spec)
+        return draft
 
     def _common(self, node: MapNode, subject: Subject) -> ActorOptions | None:
         given = {key: entry for key, entry in node.entries.items() if key in _COMMON}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from router.topology.model import ActorDefinition, GroupDefinition, RouteDefinition
+from router.topology.model import ActorDefinition, ConnectionDefinition, GroupDefinition, RouteDefinition
 from router.topology.source import Span
 from router.topology.tree import ListNode, MapNode, Node, ScalarNode
 
@@ -60,6 +60,15 @@ class RouteDraft:
 
 
 @dataclass(slots=True)
+class ConnectionDraft:
+    """One entry of `connections:`."""
+
+    name: str
+    definition: ConnectionDefinition | None = None
+    """None where the entry has problems."""
+
+
+@dataclass(slots=True)
 class GroupDraft:
     """One entry of `groups:`."""
 
@@ -75,6 +84,7 @@ class Draft:
     actors: dict[str, ActorDraft] = field(default_factory=dict)
     routes: dict[str, RouteDraft] = field(default_factory=dict)
     groups: dict[str, GroupDraft] = field(default_factory=dict)
+    connections: dict[str, ConnectionDraft] = field(default_factory=dict)
 
 
 def references(route: MapNode) -> tuple[Reference, ...]:

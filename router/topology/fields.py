@@ -1,4 +1,4 @@
-"""What an option model says about its keys: their names, and which of them hold secrets."""
+"""What an option model says about its keys: their names, and which of them hold secrets or name connections."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
+from actors.core.spec import ConnectionTo
 from router.topology.tree import ListNode, MapNode, Node, ScalarNode, scalars
 
 
@@ -26,6 +27,15 @@ def keys_at(model: type[BaseModel], path: Sequence[str | int]) -> frozenset[str]
         if fields:  # else it is an index, or a key of a mapping of models
             models = [below for field in fields for below in _models(field)]
     return frozenset(key for found in models for key in keys(found))
+
+
+def connections_of(options: BaseModel) -> Iterator[tuple[str, str, str]]:
+    """The connections that options name: (key, the connection's name, the type it must have)."""
+    for name, field in type(options).model_fields.items():
+        for mark in field.metadata:
+            value = getattr(options, name)
+            if isinstance(mark, ConnectionTo) and isinstance(value, str):
+                yield _key(name, field), value, mark.type
 
 
 def secret_scalars(model: type[BaseModel], node: Node) -> Iterator[ScalarNode]:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from actors.core.mailbox import Overflow
 from actors.core.restart import Restart, Strategy
-from actors.core.spec import EndpointSpec, Options, StepSpec
+from actors.core.spec import ConnectionSpec, EndpointSpec, Options, StepSpec
 from actors.kit.expressions import Expression, Template
 from actors.kit.units import Between, Duration, Percentage, Rate
 from router.topology.settings import Settings
@@ -273,6 +273,7 @@ class ConnectionDefinition:
     name: str
     type: str
     options: Options
+    spec: ConnectionSpec
 
 
 @dataclass(frozen=True, slots=True)

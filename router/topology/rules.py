@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from router.topology.cycles import cycles
-from router.topology.draft import ActorDraft, Draft, Reference, Role, RouteDraft
+from router.topology.draft import ActorDraft, ConnectionDraft, Draft, Reference, Role, RouteDraft
+from router.topology.fields import connections_of
 from router.topology.model import ActorDefinition, All, Match, One
 from router.topology.report import Report
 from router.topology.source import Span
@@ -24,6 +25,7 @@ class Rules:
         self._actors = draft.actors
         self._routes = draft.routes
         self._groups = draft.groups
+        self._connections = draft.connections
         self._report = report
         self._fitting: set[tuple[Role, ScalarNode]] = set()
         """References to actors that are known to be what they are used as."""
@@ -44,6 +46,7 @@ class Rules:
         # Of a route whose ends cannot be read nobody knows which actors it uses.
         all_read = all(route.named("from") and route.named("to") for route in self._routes.values())
         for actor in self._actors.values():
+            self._connected(actor)
             self._answers(actor)
             if not actor.used and all_read:
                 self._report.warning(actor.key, f"no route uses actor '{actor.name}'")
@@ -171,6 +174,25 @@ class Rules:
                 if other != group.name:
                     self._report.error(node.span, f"actor {node.shown()} is in group '{other}' already")
 
+    def _connected(self, actor: ActorDraft) -> None:
+        """Whether the connections that its options name are there, and of the type that is wanted."""
+        definition = actor.definition
+        if definition is None:
+            return
+        for key, name, wanted in connections_of(definition.options):
+            node = actor.node.get(key)
+            span, shown = (node.span, node.shown()) if isinstance(node, ScalarNode) else (actor.key, f"'{name}'")
+            connection = self._connections.get(name)
+            if connection is None:
+                others = [other for other, draft in self._connections.items() if _fits(draft, wanted)]
+                meant = self._report.did_you_mean(name, others) if shown == f"'{name}'" else ""
+                among = f"there are: {', '.join(others)}" if others else f"'connections' has none of type '{wanted}'"
+                self._report.error(span, f"unknown connection {shown}", meant or among)
+            elif not _fits(connection, wanted):
+                assert connection.definition is not None
+                text = f"connection {shown} is of type '{connection.definition.type}', and '{wanted}' is wanted here"
+                self._report.error(span, text)
+
     def _answers(self, actor: ActorDraft) -> None:
         definition = actor.definition
         respond = getattr(definition.options, "respond", None) if definition is not None else None
@@ -222,6 +244,11 @@ class Rules:
                 actor.key, f"actor type '{definition.type}' cannot tell its roles: {type(error).__name__}"
             )
             return default
+
+
+def _fits(connection: ConnectionDraft, wanted: str) -> bool:
+    """Of one with problems of its own nobody knows better."""
+    return connection.definition is None or connection.definition.type == wanted
 
 
 def _single(to: One | All | Match) -> bool:

@@ -38,11 +38,11 @@ def json_schema(catalog: Catalog) -> Schema:
     """
     endpoints = {name: catalog.endpoint(name) for name in catalog.endpoint_names()}
     steps = {name: catalog.step(name) for name in catalog.step_names()}
-    connections = {name: catalog.connections[name] for name in catalog.connection_names()}
+    connections = {name: catalog.connection(name) for name in catalog.connection_names()}
     models: list[type[BaseModel]] = [Settings, ActorOptions, RouteOptions, GroupDefinition]
     models += [spec.options for spec in endpoints.values()]
     models += [spec.options for spec in steps.values()]
-    models += connections.values()
+    models += [spec.options for spec in connections.values()]
     references, generated = models_json_schema(
         [(model, "validation") for model in dict.fromkeys(models)], schema_generator=_Generate
     )
@@ -56,7 +56,7 @@ def json_schema(catalog: Catalog) -> Schema:
     actors = {name: (spec.documentation, of(spec.options)) for name, spec in endpoints.items()}
     definitions["variable"] = _VARIABLE
     definitions["actor"] = _by_type("actor", actors, common, definitions)
-    others = {name: (model.__doc__ or "", of(model)) for name, model in connections.items()}
+    others = {name: (spec.documentation, of(spec.options)) for name, spec in connections.items()}
     definitions["connection"] = _by_type("connection", others, {}, definitions)
     definitions["step"] = _step({name: (spec.documentation, of(spec.options)) for name, spec in steps.items()})
     definitions["route"] = _route(of(RouteOptions))

@@ -284,6 +284,7 @@ class Route:
     """An outlet that keeps what comes, on which thread, and can be full."""
 
     safe = True
+    routed = True
 
     def __init__(self) -> None:
         self.came: list[Any] = []

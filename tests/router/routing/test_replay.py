@@ -16,11 +16,13 @@ from tests.router.routing.targets import OK, Refuse
 async def replayed(router: System, *, original: bool) -> bool:
     """Replay the oldest dead letter as the engine does, leaving out that it drops the letter."""
     letter = (await router.letters())[0]
+    packed = letter.message if original else letter.entered or letter.message
     replay = router.routes["r"].intake.replay(
-        Message.from_bytes(letter.message),
+        Message.from_bytes(packed),
         letter=letter.id,
         target=letter.target if original else None,
         timeout_s=10.0,
+        position=letter.position,
     )
     task = asyncio.create_task(replay)
     await router.settle()
@@ -60,6 +62,36 @@ def test_as_current_the_route_is_run_anew(run: Run, tmp_path: Path) -> None:
             assert await replayed(router, original=False)
             assert ran == ["a", "a"]
             assert (good.done_data, bad.done_data) == (["a", "a"], ["a"])
+
+    run(scenario())
+
+
+def test_as_current_the_steps_begin_with_the_message_as_it_came_in(run: Run, tmp_path: Path) -> None:
+    """What the steps made of it the first time is for a replay to the same target alone."""
+
+    async def scenario() -> None:
+        async with system(tmp_path) as router:
+            sink = router.target("sink")
+            sink.answers.append(Refuse(retryable=False))
+            router.route("sink", steps=(appends("+"),), repeatable=(True,))
+            await router.sent("a")
+            assert await replayed(router, original=False)
+            assert sink.done_data == ["a+"]
+
+    run(scenario())
+
+
+def test_as_current_a_part_of_a_split_goes_on_behind_the_split(run: Run, tmp_path: Path) -> None:
+    """The steps before it, and the other parts, are left alone."""
+
+    async def scenario() -> None:
+        async with system(tmp_path) as router:
+            sink = router.target("sink")
+            sink.answers.append(Refuse(retryable=False))
+            router.route("sink", steps=(splits, appends("+")), repeatable=(True, True))
+            await router.sent(["a", "b"])
+            assert await replayed(router, original=False)
+            assert sink.done_data == ["b+", "a+"]
 
     run(scenario())
 
