@@ -20,6 +20,7 @@ from actors.core.message import Message, new_id
 from actors.core.outlet import Outlet
 from bench.measure import OURS, Figure, Result, alternate
 from router.catalog import Catalog
+from router.cli.serving import relieve_collector
 from router.engine import Engine
 from router.topology.check import check
 
@@ -132,6 +133,8 @@ async def _bare() -> Figure:
 
 
 def run(*, rounds: int) -> Result:
+    # As `router start` does it; the bare loop has it too.
+    relieve_collector()
     programs = {OURS: lambda: uvloop.run(_ours("[]")), "bare asyncio queues": lambda: uvloop.run(_bare())}
     for name, steps in STEPS.items():
         programs[name] = lambda steps=steps: uvloop.run(_ours(steps))  # type: ignore[misc]  # bound per turn

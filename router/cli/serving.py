@@ -58,6 +58,13 @@ def serve(
         uninstall()
 
 
+def relieve_collector() -> None:
+    """What is there now lives as long as the router: the collector need not look at it again, nor at each burst."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 20)
+
+
 class _Serving:
     """One run of one router."""
 
@@ -93,10 +100,7 @@ class _Serving:
             except BaseException:
                 await engine.stop()
                 raise
-        # What is there now lives as long as the router: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 20)
+        relieve_collector()
 
     async def _unless_told(self, starting: Coroutine[Any, Any, None]) -> bool:
         """Whether it came to its end before a signal came; otherwise it is cancelled."""
