@@ -40,11 +40,15 @@ _ROUTE_COLUMNS: Final = (
     Column("in flight", right=True, spare=2),
     Column("accepted", right=True),
     Column("delivered", right=True),
+    Column("other", right=True, spare=2),
     Column("retrying", right=True, spare=3),
     Column("dead", right=True),
     Column("oldest", right=True, spare=1),
     Column("restarts", right=True, spare=4),
 )
+_OTHER: Final = ("filtered", "deduplicated", "merged", "dropped", "expired")
+"""How a message ends besides delivered and dead: as the topology asks for it."""
+
 _MESSAGE_COLUMNS: Final = (
     Column("state"),
     Column("id", least=12),
@@ -69,7 +73,8 @@ def ps(children: Children = 10, as_json: AsJson = False, control: Control = None
     """Show actors and routes: state, what waits, counts, restarts.
 
     Below an actor stand children that it has started for itself, such as one for each client: those for whom most
-    waits. Under the tables stands why an actor or a route is not ready. Counts are of this process since it started.
+    waits. Under the tables stands why an actor or a route is not ready. Counts are of this process since it started;
+    OTHER is what was filtered, deduplicated, merged, dropped or expired, as the topology asks for it.
     """
     client = Client(control_socket(control))
     router, answer = client.get("router"), client.get("actors", children=children)
@@ -258,6 +263,7 @@ def _route_row(view: Json) -> Sequence[Cell | str]:
         count(ledger.get("in_flight")),
         count(ledger.get("accepted")),
         count(ledger.get("delivered")),
+        count(sum(ledger.get(outcome) or 0 for outcome in _OTHER)),
         _bad(view.get("retrying"), "yellow"),
         _bad(ledger.get("dead_lettered"), "red"),
         span(view.get("oldest_age_s")),

@@ -39,7 +39,7 @@ def actor(name: str, state: str = "ready", **more: Any) -> Json:
 
 
 def route(name: str, **more: Any) -> Json:
-    ledger = {"accepted": 9, "delivered": 5, "dead_lettered": 3, "in_flight": 1, "difference": 0}
+    ledger = {"accepted": 11, "delivered": 5, "filtered": 2, "dead_lettered": 3, "in_flight": 1, "difference": 0}
     return {
         "name": name,
         "kind": "route",
@@ -93,9 +93,9 @@ def test_ps_shows_what_runs_and_what_waits(shop: Recorded, cli: Cli) -> None:
         "pdf     http     failed       1000/1000        0  120,455      33       –         5",
         "fax     http     disabled       12/1000        1  120,455      33    2.1s         0",
         "",
-        "ROUTE     STATE      MAILBOX  IN FLIGHT  ACCEPTED  DELIVERED  RETRYING  DEAD  OLDEST  RESTARTS",
-        "to-stock  ready       0/1000          1         9          5         0     3       –         0",
-        "to-crm    suspended   0/1000          1         9          5         0     3       –         0",
+        "ROUTE     STATE      MAILBOX  IN FLIGHT  ACCEPTED  DELIVERED  OTHER  RETRYING  DEAD  OLDEST  RESTARTS",
+        "to-stock  ready       0/1000          1        11          5      2         0     3       –         0",
+        "to-crm    suspended   0/1000          1        11          5      2         0     3       –         0",
         "",
         "crm is unavailable: connection refused",
         r"pdf is failed: ValueError: \x1b[31mboom",
