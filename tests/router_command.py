@@ -117,7 +117,7 @@ class RunningRouter:
             body = response.read()
         finally:
             connection.close()
-        return response.status, json.loads(body) if response.headers["Content-Type"] != "text/plain" else body
+        return response.status, body if response.headers["Content-Type"].startswith("text/plain") else json.loads(body)
 
     def route(self, name: str) -> Any:
         """The view of a route."""

@@ -41,8 +41,9 @@ def test_a_scenario_past_its_deadline_fails(run: Run) -> None:
         run(forever(), deadline_s=0.01)
 
 
-def test_a_task_that_refuses_to_end_cannot_hold_the_tests_up(run: Run) -> None:
+def test_a_task_that_refuses_to_end_cannot_hold_the_tests_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its loop is given up, for closing it would wait without a deadline."""
+    monkeypatch.setattr("tests.loop.CANCEL_TIMEOUT_S", 0.05)
     let_go = asyncio.Event()
     given_up: list[asyncio.AbstractEventLoop] = []
 
@@ -57,6 +58,29 @@ def test_a_task_that_refuses_to_end_cannot_hold_the_tests_up(run: Run) -> None:
     let_go.set()
     given_up[0].run_until_complete(asyncio.sleep(0))
     given_up[0].close()
+
+
+def test_a_server_left_open_fails_the_test_and_is_closed(run: Run) -> None:
+    """A uvloop whose warnings are exceptions would wait for it without an end, where no time limit reaches."""
+    opened: list[asyncio.Server] = []
+
+    async def scenario() -> None:
+        opened.append(await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0))
+
+    with pytest.raises(AssertionError, match=r"left open:\n  unclosed resource <TCPServer"):
+        run(scenario())
+
+
+def test_a_failure_while_a_server_is_open_is_the_one_that_is_reported(run: Run) -> None:
+    """What was left open follows from it."""
+    opened: list[asyncio.Server] = []
+
+    async def scenario() -> None:
+        opened.append(await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0))
+        raise LookupError("the reason")
+
+    with pytest.raises(LookupError, match="the reason"):
+        run(scenario())
 
 
 def test_a_timeout_of_the_scenario_itself_is_its_own(run: Run) -> None:

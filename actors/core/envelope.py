@@ -67,11 +67,14 @@ class Control:
 class Place(Envelope):
     """Somebody who waits for room, in line with the deliveries that do."""
 
-    __slots__ = ("future",)
+    __slots__ = ("future", "turn")
 
-    def __init__(self, future: asyncio.Future[None]) -> None:
+    future: asyncio.Future[None]
+    """Done when room is promised."""
+
+    def __init__(self, turn: int) -> None:
         super().__init__(None)
-        self.future = future
+        self.turn = turn
 
 
 def refuse(envelope: PykkaEnvelope[Any], error: Exception) -> None:

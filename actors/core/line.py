@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Literal
 
 from actors.core.envelope import Envelope, Place
@@ -30,6 +31,7 @@ class Line:
         "_limit",
         "_loop",
         "_now",
+        "_turns",
         "_waiter",
         "capacity",
         "dropped",
@@ -67,6 +69,7 @@ class Line:
         self._limit = capacity
         """Less than the capacity by the places that are promised to those whom `room` has woken."""
         self._now = now
+        self._turns = 0
         self._waiter: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -116,18 +119,19 @@ class Line:
     async def room(self) -> None:
         """Wait until there is room for one message more, which is the caller's if it offers it at once.
 
-        Those who wait are served in turn, deliveries in the lobby among them. Raises `GoneError` where the
-        actor ends meanwhile, and nobody takes its place.
+        Those who wait are served in turn, deliveries in the lobby among them. What they are promised is room, not
+        a position: a message gets that when it is offered, and until then others may come in where there is
+        room besides. Raises `GoneError` where the actor ends meanwhile, and nobody takes its place.
         """
-        first = True
-        # A place that its taker has not used is free for a moment, and for the next in line.
-        while len(self.messages) >= self._limit or (first and self.lobby):
-            place = Place(self._loop.create_future())
-            if first:
-                self.lobby.append(place)
-            else:
-                self.lobby.appendleft(place)
-            first = False
+        place: Place | None = None
+        # A place that its taker has not used is free for a moment, and for the next in line. Room that was promised
+        # can be lost again, to the newest or to what comes back from a crash: then the same turn is waited for.
+        while (ahead := self._ahead(place)) or len(self.messages) >= self._limit:
+            if place is None:
+                self._turns += 1
+                place = Place(self._turns)
+            place.future = self._loop.create_future()
+            self.lobby.insert(ahead, place)
             try:
                 await place.future
             except asyncio.CancelledError:
@@ -136,6 +140,13 @@ class Line:
             self._limit += 1
             # If the caller does not use its place after all, the next one shall have it.
             self._loop.call_soon(self._admit)
+
+    def _ahead(self, place: Place | None) -> int:
+        """How many in the lobby are to be served first: all, unless room was promised to this place before."""
+        if place is None:
+            return len(self.lobby)
+        turn = place.turn
+        return sum(1 for _ in takewhile(lambda entry: isinstance(entry, Place) and entry.turn < turn, self.lobby))
 
     def _leave(self, place: Place) -> None:
         """Somebody waits for room no longer, and may have been promised some already."""

@@ -268,6 +268,26 @@ def test_room_that_was_promised_cannot_be_taken_by_whoever_comes_first(run: Run)
     run(scenario())
 
 
+def test_a_message_gets_its_position_when_it_is_offered_not_when_its_sender_begins_to_wait(run: Run) -> None:
+    """Who was promised room has still to offer; a delivery in the lobby behind it comes in at once."""
+
+    async def scenario() -> None:
+        mailbox = make()
+        first, second = fill(mailbox)
+        served: list[str] = []
+        waiter = asyncio.create_task(waits_for_room(mailbox, served, "promised"))
+        await until(lambda: mailbox.lobby)
+        mailbox.offer(letter("outside"))
+        mailbox.withdraw(first)
+        mailbox.withdraw(second)
+        assert waiting(mailbox) == ["outside"]
+        assert served == []
+        await waiter
+        assert waiting(mailbox) == ["outside", "promised"]
+
+    run(scenario())
+
+
 def test_a_place_whose_taker_was_cancelled_goes_to_the_next(run: Run) -> None:
     async def scenario() -> None:
         mailbox = make(capacity=1)
@@ -345,6 +365,51 @@ def test_clearing_makes_room_for_those_who_wait(run: Run) -> None:
             tasks.create_task(waits_for_room(mailbox, served, "b"))
             await until(lambda: len(mailbox.lobby) == 2)
             mailbox.clear("test")
+        assert waiting(mailbox) == ["a", "b"]
+
+    run(scenario())
+
+
+def test_those_who_lose_the_room_that_was_promised_keep_their_turns(run: Run) -> None:
+    """The next incarnation is given what the crashed actor had in hand, though its place may be promised."""
+
+    async def scenario() -> None:
+        mailbox = make()
+        letters = fill(mailbox)
+        served: list[str] = []
+        async with asyncio.timeout(1.0), asyncio.TaskGroup() as tasks:
+            for name in "abc":
+                tasks.create_task(waits_for_room(mailbox, served, name, use=False))
+            await until(lambda: len(mailbox.lobby) == 3)
+            for _ in letters:
+                mailbox.take()
+            for envelope in reversed(letters):
+                mailbox.put_back(envelope)
+            await settle()
+            assert served == []
+            mailbox.take()
+        assert served == ["a", "b", "c"]
+
+    run(scenario())
+
+
+def test_drop_oldest_lets_nobody_pass_who_waits_for_room(run: Run) -> None:
+    """A newcomer took the first one's place; the second is promised one, and leaves it to the first."""
+
+    async def scenario() -> None:
+        mailbox = make(overflow="drop_oldest")
+        fill(mailbox)
+        served: list[str] = []
+        async with asyncio.timeout(1.0), asyncio.TaskGroup() as tasks:
+            for name in "ab":
+                tasks.create_task(waits_for_room(mailbox, served, name))
+            await until(lambda: len(mailbox.lobby) == 2)
+            mailbox.clear("test")
+            mailbox.offer(letter("hasty"))
+            await until(lambda: served)
+            assert served == ["a"]
+            mailbox.take()
+        assert served == ["a", "b"]
         assert waiting(mailbox) == ["a", "b"]
 
     run(scenario())

@@ -17,13 +17,14 @@ POLICIES: tuple[Overflow, ...] = ("wait", "reject", "drop_oldest", "drop_newest"
 
 
 class Letter(Envelope):
-    """Knows its number in line, and how often it was given up."""
+    """Knows when it was handed in, since when its sender was in line for that, and how often it was given up."""
 
-    __slots__ = ("given_up", "number")
+    __slots__ = ("given_up", "number", "since")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, since: int) -> None:
         super().__init__(number)
         self.number = number
+        self.since = since
         self.given_up = 0
 
     def dropped(self, reason: str) -> None:
@@ -32,13 +33,12 @@ class Letter(Envelope):
 
 @dataclass
 class Waiter:
-    """Somebody who waits for room, and then uses it or not."""
+    """Somebody who waits for room since a moment, and then hands a letter in or not."""
 
-    number: int
+    since: int
     uses_it: bool
     task: asyncio.Task[None] | None = None
     served: bool = False
-    refused: bool = False
 
 
 @dataclass
@@ -58,7 +58,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.letters: list[Letter] = []
         self.waiters: list[Waiter] = []
         self.seen = Seen()
-        self.numbers = 0
+        self.moments = 0
         self.crashes = 0
         self.last_taken = -1
 
@@ -69,15 +69,16 @@ class MailboxMachine(RuleBasedStateMachine):
 
         self.mailbox = self.loop.run_until_complete(made())
 
-    def number(self) -> int:
-        self.numbers += 1
-        return self.numbers
+    def moment(self) -> int:
+        self.moments += 1
+        return self.moments
 
     # Senders
 
     @rule()
     def offer(self) -> None:
-        self.hand_in(Letter(self.number()))
+        moment = self.moment()
+        self.hand_in(Letter(moment, since=moment))
 
     def hand_in(self, letter: Letter) -> bool:
         self.letters.append(letter)
@@ -91,17 +92,22 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @rule(uses_it=st.booleans())
     def wait_for_room(self, uses_it: bool) -> None:
-        waiter = Waiter(self.number(), uses_it)
+        waiter = Waiter(self.moment(), uses_it)
 
         async def waits() -> None:
             await self.mailbox.room()
+            assert not any(self.is_in_line(other, before=waiter) for other in self.waiters), "served in turn"
             waiter.served = True
             if waiter.uses_it:
-                assert self.hand_in(Letter(waiter.number)), "the room was promised"
+                assert self.hand_in(Letter(self.moment(), waiter.since)), "the room was promised"
 
         waiter.task = self.loop.create_task(waits())
         self.waiters.append(waiter)
         self.loop.run_until_complete(settle())
+
+    def is_in_line(self, waiter: Waiter, before: Waiter) -> bool:
+        assert waiter.task is not None
+        return waiter.since < before.since and not waiter.served and not waiter.task.cancelling()
 
     @precondition(lambda self: self.waiters)
     @rule(data=st.data())
@@ -132,10 +138,9 @@ class MailboxMachine(RuleBasedStateMachine):
     def take(self) -> None:
         letter = self.mailbox.take()
         assert isinstance(letter, Letter)
-        if self.mailbox.overflow != "drop_oldest":
-            # There a newcomer may come in before somebody to whom room was promised.
-            assert letter.number > self.last_taken, "first in, first out"
-        self.last_taken = letter.number
+        # Where a sender waits for room, others that come meanwhile may be before it or behind it.
+        assert letter.number >= self.last_taken, "first in, first out"
+        self.last_taken = max(self.last_taken, letter.since)
         self.mailbox.in_hand[letter] = None
 
     @precondition(lambda self: self.mailbox.in_hand)
@@ -171,6 +176,10 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule()
     def let_the_loop_run(self) -> None:
         self.loop.run_until_complete(settle())
+        for waiter in self.waiters:
+            assert waiter.task is not None
+            if waiter.task.done() and not waiter.task.cancelled():
+                waiter.task.result()
         self.waiters = [waiter for waiter in self.waiters if waiter.task is not None and not waiter.task.done()]
         places = [entry for entry in self.mailbox.lobby if isinstance(entry, Place)]
         assert len(places) == len(self.waiters)

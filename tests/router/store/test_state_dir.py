@@ -30,12 +30,12 @@ import os, sys
 from pathlib import Path
 from router.store.state_dir import StateDir
 with StateDir(Path(sys.argv[1])):
-    child = os.fork()
-    if not child:
-        sys.stdin.read()
-        os._exit(0)
-    print(child, flush=True)
-    os.kill(os.getpid(), 9)
+    if os.fork():
+        os.kill(os.getpid(), 9)
+    # By the child, which has the lock until its first line runs.
+    print(os.getpid(), flush=True)
+    sys.stdin.read()
+    os._exit(0)
 """
 
 

@@ -31,21 +31,33 @@ KINDS: list[Kind] = [
 ]
 
 
-def nest(shapes: list[str], kind: Kind, accepted: list[list[Use]]) -> None:
+def nested(shapes: list[str], depth: int) -> str:
     source = "data.n"
-    for number in range(100):
+    for number in range(depth):
         source = shapes[number % len(shapes)].format(source)
-        accepted.append(kind(source))
+    return source
+
+
+def deepest(shapes: list[str], kind: Kind) -> list[Use]:
+    """The uses of the deepest source that is accepted; found by halving, since parsing takes its time."""
+    accepted, refused = kind(nested(shapes, 0)), 100
+    depth = 0
+    while refused - depth > 1:
+        middle = (depth + refused) // 2
+        try:
+            accepted, depth = kind(nested(shapes, middle)), middle
+        except MistakeError:
+            refused = middle
+    with pytest.raises(MistakeError, match="nested more than 60 deep"):
+        kind(nested(shapes, refused))
+    return accepted
 
 
 def deepest_outcomes(shapes: list[str]) -> list[BaseException | None]:
     """What running the deepest source of these shapes in turn fails with, in every kind and use."""
     outcomes = []
     for kind in KINDS:
-        accepted = [kind("data.n")]
-        with pytest.raises(MistakeError, match="nested more than 60 deep"):
-            nest(shapes, kind, accepted)
-        for use in accepted[-1]:
+        for use in deepest(shapes, kind):
             try:
                 use(MESSAGE, 0.0)
             except ExpressionError as error:
