@@ -36,6 +36,8 @@ PROGRAMS = {
         Program("redis-server", "redis-server", "Redis, for what keeps state there"),
         Program("node", "nodejs", "Node.js, for the peers that others wrote"),
         Program("npm", "npm", "the peers' packages"),
+        Program("mosquitto", "mosquitto", "the MQTT broker that most people run"),
+        Program("mosquitto_pub", "mosquitto-clients", "its command-line clients"),
     )
 }
 

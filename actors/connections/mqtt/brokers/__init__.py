@@ -1,0 +1,1 @@
+"""Brokers in the house: started, supervised and stopped with the router, as child processes of it."""
