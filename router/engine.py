@@ -20,7 +20,7 @@ from actors.core.mailbox import Mailbox
 from actors.core.message import Message, Settlement
 from actors.core.restart import RestartPolicy
 from actors.core.shared import Shared
-from actors.core.spec import ConnectionContext, Context
+from actors.core.spec import ConnectionContext, Context, Serving
 from actors.core.supervisor import Group, Supervisor
 from router.change.apply import apply
 from router.change.diff import diff
@@ -367,6 +367,9 @@ class Engine:
         if listener is not None and listener.listening:
             scheme = "https" if listener.tls is not None else "http"
             found.append(("http", f"{scheme}://{Address(*listener.address)}"))
+        for name, made in self._shared.named():
+            if isinstance(made, Serving):
+                found.extend((name, url) for url in made.serves())
         return found
 
     async def inject(self, name: str, message: Message, *, wait: bool, timeout_s: float) -> Settlement | None:

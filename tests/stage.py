@@ -4,18 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pykka
 
 from actors.connections.http_listener import HttpListener
+from actors.connections.mqtt import MqttConnection
+from actors.connections.mqtt.options import MqttConnectionOptions
 from actors.core.actor import AsyncioActor, Drain
 from actors.core.clock import Clock, LoopClock
 from actors.core.errors import Reason, RouterError
 from actors.core.events import Event, Events
 from actors.core.family import Family
 from actors.core.message import Message, Receipt, Settlement
-from actors.core.spec import ENDPOINT, Context, EndpointSpec
+from actors.core.spec import ENDPOINT, ConnectionContext, Context, EndpointSpec
 
 T = TypeVar("T")
 
@@ -98,11 +101,24 @@ class Stage:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.broker = "mqtt://127.0.0.1:9"
+        """Where MQTT actors connect to: a port where nobody listens, unless a test has a broker."""
+        self.connection_options: dict[str, Any] = {}
         self.outlet = KeepingOutlet()
         self.standing = KeptStanding()
         self.events = Events()
         self.emitted: list[Event] = []
-        self.resources = KeptResources({HttpListener: lambda: HttpListener("127.0.0.1", 0, clock=clock)})
+        self.resources = KeptResources(
+            {
+                HttpListener: lambda: HttpListener("127.0.0.1", 0, clock=clock),
+                MqttConnection: lambda: MqttConnection(
+                    MqttConnectionOptions.model_validate(
+                        {"url": self.broker, "client_id": "stage", **self.connection_options}
+                    ),
+                    ConnectionContext("broker", clock, self.events, Path(), Path()),
+                ),
+            }
+        )
         self.playing: list[Played] = []
         self.families: dict[str, Family] = {}
         self.events.subscribe(Event, self.emitted.append)
@@ -182,5 +198,5 @@ async def stage(clock: Clock | None = None) -> AsyncIterator[Stage]:
         for family in made.families.values():
             family.dismiss()
             await family.gone()
-        if HttpListener in made.resources.made:
-            await made.resources.made[HttpListener].close()
+        for shared in made.resources.made.values():
+            await shared.close()

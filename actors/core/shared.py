@@ -28,6 +28,10 @@ class Shared:
         """The one that was made already, if it was."""
         return self._made.get((kind, ""))
 
+    def named(self) -> list[tuple[str, Any]]:
+        """The connections among those that were made, by their names."""
+        return [(name, made) for (_, name), made in self._made.items() if name]
+
     async def close(self) -> None:
         """Close all of them, the last one first; one that cannot be closed keeps no other open."""
         while self._made:

@@ -7,7 +7,7 @@ reference pages come from it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -37,6 +37,15 @@ class Resource(Protocol):
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Serving(Protocol):
+    """A resource that others may connect to as well."""
+
+    def serves(self) -> Sequence[str]:
+        """Where: URLs."""
+        ...
 
 
 class Resources(Protocol):
@@ -141,6 +150,8 @@ class EndpointSpec:
     claims: Callable[[Any], frozenset[str]]
     """What only one actor can hold, such as "path POST /x": two actors with the same claim are a problem."""
     documentation: str
+    relays: bool = True
+    """Whether what is sent to it may come out of it again, for which its sender then waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,11 +306,13 @@ def endpoint(
     target: bool | Roles = False,
     replies: bool | Roles = False,
     claims: Callable[[Any], frozenset[str]] = _no_claims,
+    relays: bool = True,
 ) -> Callable[[type[A]], type[A]]:
     """Register an actor class as the endpoint type `name`.
 
     The class takes (options, context). `source`, `target` and `replies` say whether messages come out of it,
-    can be sent to it, and whether it answers them; each may be a function of the options.
+    can be sent to it, and whether it answers them; each may be a function of the options. `relays` is false
+    where its two sides have nothing to do with each other, so that a route may lead from it back to it.
     """
 
     def register(actor: type[A]) -> type[A]:
@@ -312,6 +325,7 @@ def endpoint(
             _roles(replies),
             claims,
             (actor.__doc__ or "").strip(),
+            relays,
         )
         setattr(actor, ENDPOINT, spec)
         return actor

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+import actors.connections
 import actors.endpoints
 import actors.steps
 from actors.core.spec import EndpointSpec
@@ -50,6 +51,7 @@ def pages() -> dict[str, str]:
         "cli.md": _page("Command line", _cli()),
         "topology.md": _page("Topology", _topology()),
         "actors.md": _page("Actor types", _actors(catalog)),
+        "connections.md": _page("Connection types", _connections(catalog)),
         "steps.md": _page("Steps", _steps(catalog)),
         "topology.schema.json": json.dumps(json_schema(catalog), indent=2, ensure_ascii=False) + "\n",
     }
@@ -61,6 +63,9 @@ def own_catalog() -> Catalog:
     return Catalog(
         endpoints=[installed.endpoint(name) for name in _own(installed.endpoint_names(), actors.endpoints.__path__)],
         steps=[installed.step(name) for name in _own(installed.step_names(), actors.steps.__path__)],
+        connections=[
+            installed.connection(name) for name in _own(installed.connection_names(), actors.connections.__path__)
+        ],
     )
 
 
@@ -123,9 +128,10 @@ def _command(command: Any, parent: Context, name: str, level: int = 2) -> Iterat
 
 
 def _topology() -> Iterator[str]:
-    yield "The options of everything in a topology file that is not of one [actor type](actors.md) or one"
-    yield "[step](steps.md). Options below others are written with dots: `retry.delay` is `delay` in `retry`."
-    yield "Durations are written `250ms`, `5s`, `10m`, `1h`, `1d`, and sizes `64KiB`, `1MiB`."
+    yield "The options of everything in a topology file that is not of one [actor type](actors.md), one"
+    yield "[connection type](connections.md) or one [step](steps.md). Options below others are written with dots:"
+    yield "`retry.delay` is `delay` in `retry`. Durations are written `250ms`, `5s`, `10m`, `1h`, `1d`, and sizes"
+    yield "`64KiB`, `1MiB`."
     for title, model, intro in (
         ("settings", Settings, "What concerns the router as a whole."),
         ("actors", ActorOptions, "What every actor has, besides `type` and the options of that type."),
@@ -174,6 +180,19 @@ def _roles(spec: EndpointSpec) -> str:
         if has is not False:
             found.append(role if has else f"{role} (as its options say)")
     return ", ".join(found)
+
+
+def _connections(catalog: Catalog) -> Iterator[str]:
+    specs = [catalog.connection(name) for name in catalog.connection_names()]
+    yield "Transports that several actors share, by their names under `connections:`. One that no actor names is not"
+    yield "opened."
+    for spec in specs:
+        yield ""
+        yield f"## {spec.name}"
+        yield ""
+        yield cleandoc(spec.documentation)
+        yield ""
+        yield from _options(rows_of(spec.options))
 
 
 def _steps(catalog: Catalog) -> Iterator[str]:

@@ -21,6 +21,9 @@ from actors.core.events import (
     ActorStopped,
     ActorUnavailable,
     AttemptFailed,
+    ConnectionFailed,
+    ConnectionLost,
+    ConnectionOpened,
     Event,
     Events,
     MessageDeadLettered,
@@ -56,6 +59,9 @@ LINES: Final[Mapping[type[Event], tuple[int, str]]] = MappingProxyType(
         ActorCrashed: (logging.WARNING, "actor crashed"),
         ActorRestarting: (logging.WARNING, "actor restarts"),
         ActorFailed: (logging.ERROR, "actor failed: restart it when the cause is gone"),
+        ConnectionOpened: (logging.INFO, "connection open"),
+        ConnectionLost: (logging.WARNING, "connection lost"),
+        ConnectionFailed: (logging.WARNING, "connection failed"),
         RouteSuspended: (logging.WARNING, "route suspended"),
         RouteResumed: (logging.INFO, "route resumed"),
         AttemptFailed: (logging.WARNING, "attempt failed"),
@@ -128,6 +134,8 @@ def repeat_key(event: Event) -> Hashable | None:
             return (AttemptFailed, event.route, event.target, event.reason)
         case MessageDeadLettered():
             return (MessageDeadLettered, event.route, event.target, event.reason)
+        case ConnectionFailed():
+            return (ConnectionFailed, event.connection, event.client)
         case ReplyLost():
             return (ReplyLost, event.route)
         case MessageLost():

@@ -9,6 +9,7 @@ from typing import Final, Generic, Literal, TypeVar, get_args
 from actors.core.child import State
 from actors.core.message import OUTCOMES
 from router import __version__
+from router.telemetry.mqtt import REFERENCE
 from router.telemetry.reading import ActorReading, Reading, RouteReading
 
 R = TypeVar("R")
@@ -263,5 +264,6 @@ def reference() -> list[tuple[str, str, tuple[str, ...], str]]:
         *((f.name, f.kind, ("actor", *f.labels), f.help) for f in ACTORS),
         *((f.name, f.kind, ("route", *f.labels), f.help) for f in ROUTES),
         *((f.name, f.kind, f.labels, f.help) for f in WHOLE),
+        *REFERENCE,
         *((name, kind, (), text) for name, kind, text in PROCESS),
     ]

@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from router.telemetry.families import ACTORS, ROUTES, WHOLE, Family, Sample
+from router.telemetry.mqtt import metrics_of_mqtt
 from router.telemetry.reading import EventCounts, Reading, Running, read
 
 R = TypeVar("R")
@@ -23,6 +24,7 @@ def metrics_of(reading: Reading) -> Iterator[Metric]:
     yield from _families(ROUTES, "route", [(route.name, route) for route in reading.routes])
     for family in WHOLE:
         yield _metric(family, family.labels, family.samples(reading))
+    yield from metrics_of_mqtt(reading.mqtt)
 
 
 def _families(families: Sequence[Family[R]], label: str, named: Sequence[tuple[str, R]]) -> Iterator[Metric]:

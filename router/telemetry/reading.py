@@ -17,6 +17,7 @@ from router.routing.route import Route
 from router.store.dead_letters import DeadLetters
 from router.store.journal import Journal
 from router.telemetry.event_log import ROUTE
+from router.telemetry.mqtt import ConnectionErrors, MqttReading, read_mqtt
 
 
 class Running(Protocol):
@@ -47,6 +48,7 @@ class EventCounts:
         self.suspensions: dict[str, int] = {}
         """By route."""
         self.lost = 0
+        self.mqtt = ConnectionErrors(events)
         self._unsubscribe = [
             events.subscribe(AttemptFailed, self._attempt_failed),
             events.subscribe(MessageDeadLettered, self._dead_lettered),
@@ -55,6 +57,7 @@ class EventCounts:
         ]
 
     def close(self) -> None:
+        self.mqtt.close()
         for unsubscribe in self._unsubscribe:
             unsubscribe()
 
@@ -200,6 +203,7 @@ class Reading:
     dead_lettered: Mapping[tuple[str, Reason], int]
     suspensions: Mapping[str, int]
     lost: int
+    mqtt: MqttReading
 
 
 def read(running: Running, counts: EventCounts) -> Reading:
@@ -224,6 +228,7 @@ def read(running: Running, counts: EventCounts) -> Reading:
         dead_lettered=dict(counts.dead_lettered),
         suspensions=dict(counts.suspensions),
         lost=counts.lost,
+        mqtt=read_mqtt(children.values(), counts.mqtt),
     )
 
 

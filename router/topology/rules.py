@@ -134,7 +134,7 @@ class Rules:
             fitting = [reference for reference in route.references if (reference.role, reference.node) in self._fitting]
             targets = [reference for reference in fitting if reference.role != "from"]
             for source in fitting:
-                if source.role == "from":
+                if source.role == "from" and self._relays(source.name):
                     edges.setdefault(source.name, []).extend((target.name, (route, target)) for target in targets)
         for cycle in cycles(edges):
             way = " → ".join(f"{source} → {route.name}" for source, (route, _), _ in cycle)
@@ -144,6 +144,10 @@ class Rules:
                 f"a cycle of routes that wait for each other: {way} → {end}",
                 "'durable: true' on one of them",
             )
+
+    def _relays(self, name: str) -> bool:
+        definition = self._actors[name].definition
+        return definition is not None and definition.spec.relays
 
     def _claims(self) -> None:
         held: dict[str, ActorDraft] = {}

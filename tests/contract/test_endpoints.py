@@ -73,6 +73,27 @@ CASES: Mapping[str, Case] = {
         ),
     ),
     "log": Case({}, target=True, wrong=({"level": "loud"}, {"preview": 5})),
+    "mqtt": Case(
+        {"connection": "broker", "subscribe": "in/#", "publish": "out"},
+        source=True,
+        target=True,
+        away={"connection": "broker", "publish": "out"},
+        wrong=(
+            {},
+            {"connection": "broker"},
+            {"subscribe": "a"},
+            {"connection": "broker", "subscribe": "a/#/b"},
+            {"connection": "broker", "subscribe": "$share/g/a"},
+            {"connection": "broker", "subscribe": "a", "group": "a/b"},
+            {"connection": "broker", "subscribe": "a", "retain": True},
+            {"connection": "broker", "publish": "a/+"},
+            {"connection": "broker", "publish": "a", "qos": 3},
+            {"connection": "broker", "publish": "a", "session": "1h"},
+            {"connection": "broker", "publish": "a", "qos": 0, "require_subscriber": True},
+            {"connection": "broker", "publish": "a", "qos": 0, "republish": "2s"},
+            {"connection": "broker", "publish": "a", "republish": 2},
+        ),
+    ),
     "python": Case(
         {"class": "tests.actors.endpoints.users_actors:Plain"},
         source=True,
@@ -81,6 +102,31 @@ CASES: Mapping[str, Case] = {
         wrong=({}, {"class": "os.path"}, {"class_": "os:path"}),
     ),
     "timer": Case({"every": "1h"}, source=True, wrong=({}, {"every": "1h", "cron": "* * * * *"})),
+    "websocket": Case(
+        {"path": "/ws/{folder}", "rooms": "{{ data.folder }}"},
+        source=True,
+        target=True,
+        replies=True,
+        claims=frozenset({"path GET /ws/{}"}),
+        wrong=(
+            {"path": "ws"},
+            {"path": "/ws?x"},
+            {"path": "/ws/a{b}"},
+            {"path": "/ws/{a}/{a}"},
+            {"path": "/ws/{client}"},
+            {"auth": {}},
+            {"auth": {"bearer": ""}},
+            {"auth": {"bearer": "t", "basic": {"u": "p"}}},
+            {"auth": {"basic": {"u": "p"}, "query": "token"}},
+            {"origins": ["app.example"]},
+            {"origins": ["https://app.example/page"]},
+            {"subprotocols": ["a b"]},
+            {"max_message": 1000},
+            {"to_room": "a", "to_client": "{{ headers.client }}"},
+            {"client_mailbox": {"overflow": "wait"}},
+            {"ping": {"every": "10ms"}},
+        ),
+    ),
     "webhook": Case(
         {"path": "/hook", "methods": ["POST", "PUT"]},
         source=True,
@@ -109,7 +155,7 @@ NAMES = sorted(
     if not module.name.startswith("_")
 )
 
-HEAVY = ("aiohttp", "uvloop", "jinja2", "cronsim", "structlog", "phonenumbers", "redis", "paho")
+HEAVY = ("aiohttp", "uvloop", "jinja2", "cronsim", "structlog", "phonenumbers", "redis", "paho", "mqtt5", "websockets")
 """Drivers that belong where they are opened."""
 
 PAYLOADS: tuple[Any, ...] = (None, "text", b"\x00\xff", 5, 1.5, True, [], {}, {"a": [1, {"b": None}]}, "\ud800")

@@ -86,6 +86,11 @@ class Relay(Actor):
     """Takes messages, and lets them out again."""
 
 
+@endpoint("counter", options=RelayOptions, source=True, target=True, relays=False)
+class Counter(Actor):
+    """Takes messages and lets others out, and the ones have nothing to do with the others."""
+
+
 class MoodyOptions(Options):
     """Its validator fails as it should not."""
 
@@ -128,5 +133,5 @@ class List:
 
 
 def sample_catalog() -> Catalog:
-    """All of the above."""
+    """All of the above but the counter, which few tests want."""
     return Catalog(endpoints=[Door, Post, Sink, Relay, Moody], steps=[Filter, List])

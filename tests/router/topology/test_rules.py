@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.router.topology.checking import problems_of, told
+from router.catalog import Catalog
+from router.topology.check import check
+from tests.router.topology.checking import HEAD, problems_of, told
+from tests.router.topology.sample_types import Counter, Relay
 
 ACTORS = """
 actors:
@@ -119,6 +124,15 @@ def test_a_cycle_over_several_routes_is_told_once_with_its_way() -> None:
         "a | a cycle of routes that wait for each other: a → r1 → b → r2 → d → r3 → a ('durable: true' on one of them)"
     ]
     assert routes("{from: a, to: b}", "{from: b, to: a, durable: true}", actors=actors) == []
+
+
+def test_a_route_may_lead_back_to_what_relays_nothing() -> None:
+    """Such as a chat: what is sent to a client is not what another one sends."""
+    text = HEAD + "actors: {a: {type: counter}, b: {type: relay}}\n"
+    text += "routes: {r1: {from: a, to: a}, r2: {from: a, to: b}, r3: {from: b, to: a}}\n"
+    topology, problems = check(text, path=Path("t.yaml"), catalog=Catalog(endpoints=[Counter, Relay]), environ={})
+    assert topology is not None
+    assert problems == []
 
 
 def test_two_actors_cannot_hold_the_same() -> None:

@@ -1,0 +1,222 @@
+"""An MQTT connection of the topology: one broker, a connection for publishing, and one for each source."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from actors.connections.mqtt.brokers.house_broker import HouseBroker
+from actors.connections.mqtt.options import MqttConnectionOptions, TlsOptions
+from actors.connections.mqtt.protocol import PACKET_IDS, Login, Server, Subscription, Version, Will
+from actors.connections.mqtt.publisher import Publisher
+from actors.connections.mqtt.subscriber import Recipient, Subscriber
+from actors.connections.mqtt.traffic import Traffic
+from actors.core.errors import RouterError
+from actors.core.spec import ConnectionContext, connection
+
+CLIENT_ID_BYTES: Final = 4
+
+
+@connection("mqtt", options=MqttConnectionOptions)
+class MqttConnection:
+    """A broker that `mqtt` actors talk to: one in the house, or one that runs elsewhere.
+
+    All targets publish over one MQTT connection, and each source has one of its own, so that a route that is
+    slow holds nobody else back. Each reconnects by itself, with backoff and jitter, for ever. Nothing is kept
+    for later while the broker is away: what is delivered then is refused at once.
+    """
+
+    def __init__(self, options: MqttConnectionOptions, context: ConnectionContext) -> None:
+        self.options = options
+        self.version: Version = options.version
+        self._context = context
+        self._opening = asyncio.Lock()
+        self._is_open = False
+        self._house: HouseBroker | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._client_id: str = options.client_id or ""
+        self._publisher: Publisher | None = None
+        self._subscribers: set[Subscriber] = set()
+        self._traffic: dict[str, Traffic] = {}
+
+    @property
+    def house(self) -> HouseBroker | None:
+        """The broker in the house, once it was started."""
+        return self._house
+
+    def serves(self) -> Sequence[str]:
+        """Where a broker in the house takes clients."""
+        return [] if self._house is None or not self._is_open else str(self._house.addresses).split(", ")
+
+    async def open(self) -> None:
+        """Start the broker, where it is one in the house, and read the certificates; does so once.
+
+        Raises `RouterError` where that cannot be. That a broker elsewhere is away is no error.
+        """
+        async with self._opening:
+            if self._is_open:
+                return
+            if not self._client_id:
+                self._client_id = await asyncio.to_thread(self._kept_client_id)
+            if self.options.house is None and any(server.tls for server in self.options.servers):
+                self._tls = await asyncio.to_thread(self._tls_context)
+            if self.options.house is not None:
+                await self._start_house()
+            self._is_open = True
+
+    async def _start_house(self) -> None:
+        if self._house is None:
+            if self.options.house == "embedded":
+                from actors.connections.mqtt.brokers.embedded_broker import EmbeddedBroker
+
+                self._house = EmbeddedBroker(self.options, self._context)
+            else:
+                from actors.connections.mqtt.brokers.mosquitto_broker import MosquittoBroker
+
+                self._house = MosquittoBroker(self.options, self._context)
+        self._house.on_ready = self._hurry
+        await self._house.start()
+
+    def _hurry(self) -> None:
+        for client in (*self._subscribers, *((self._publisher,) if self._publisher is not None else ())):
+            client.hurry()
+
+    async def close(self) -> None:
+        """Disconnect, and end the broker in the house."""
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            await publisher.close()
+        for subscriber in tuple(self._subscribers):
+            await subscriber.close()
+        async with self._opening:
+            self._is_open = False
+            if self._house is not None:
+                await self._house.stop()
+
+    # For actors
+
+    def traffic(self, actor: str) -> Traffic:
+        """The counts of the actor of that name, which outlive it."""
+        return self._traffic.setdefault(actor, Traffic(self._context.name))
+
+    def publisher(self) -> Publisher:
+        """The one that all targets share, connecting or connected; the connection must be open."""
+        if self._publisher is None:
+            will = self.options.will
+            login = self._login(
+                "pub",
+                will=None
+                if will is None
+                else Will(will.topic, will.payload.encode(), will.qos, will.retain, int(will.delay)),
+            )
+            self._publisher = Publisher(
+                login,
+                connection=self._context.name,
+                version=self.version,
+                servers=self._servers,
+                clock=self._context.clock,
+                events=self._context.events,
+            )
+            self._publisher.open()
+        return self._publisher
+
+    def subscriber(
+        self,
+        recipient: Recipient,
+        subscriptions: Sequence[Subscription],
+        *,
+        name: str,
+        session_s: int,
+        receive_maximum: int,
+    ) -> Subscriber:
+        """One for a source named `name`, connecting already; whoever asks for it closes it.
+
+        The connection must be open. With `session_s` the broker keeps the session for so long while nobody is
+        connected (MQTT 3.1.1: as long as it likes), and 0 has it begin anew each time.
+        """
+        subscriber = Subscriber(
+            recipient,
+            self._login(name, session_s=session_s, receive_maximum=receive_maximum),
+            subscriptions,
+            connection=self._context.name,
+            version=self.version,
+            servers=self._servers,
+            clock=self._context.clock,
+            events=self._context.events,
+            released=self._subscribers.discard,
+        )
+        self._subscribers.add(subscriber)
+        subscriber.open()
+        return subscriber
+
+    def _login(
+        self, suffix: str, *, session_s: int = 0, receive_maximum: int = PACKET_IDS, will: Will | None = None
+    ) -> Login:
+        assert self._is_open, "open() comes first"
+        options = self.options
+        return Login(
+            f"{self._client_id}-{suffix}",
+            username=options.username,
+            password=None if options.password is None else options.password.reveal(),
+            keepalive_s=round(options.keepalive),
+            session_s=session_s,
+            receive_maximum=receive_maximum,
+            max_packet=int(options.max_packet),
+            will=will,
+            tls=self._tls,
+        )
+
+    def _servers(self) -> Sequence[Server]:
+        house = self._house
+        if house is None:
+            return self.options.servers
+        addresses, login = house.addresses, house.login
+        address = (addresses.mqtt5 if self.version == "5" else addresses.mqtt).reachable
+        if login is None:
+            return (Server(address.host, address.port),)
+        return (Server(address.host, address.port, username=login.username, password=login.password),)
+
+    # What is kept and what is read
+
+    def _kept_client_id(self) -> str:
+        """Sessions belong to client ids: this router's are its own, and the same after a restart."""
+        path = self._context.state_dir / "mqtt" / f"{self._context.name}.client-id"
+        try:
+            kept = path.read_text("utf-8").strip()
+            if kept:
+                return kept
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            raise RouterError(f"connection {self._context.name}: cannot read {path}: {error}") from error
+        made = f"pointsman-{secrets.token_hex(CLIENT_ID_BYTES)}"
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(f"{made}\n")
+        except OSError as error:
+            raise RouterError(f"connection {self._context.name}: cannot write {path}: {error}") from error
+        return made
+
+    def _tls_context(self) -> ssl.SSLContext:
+        tls, folder = self.options.tls or TlsOptions(), self._context.directory
+        try:
+            context = ssl.create_default_context(cafile=_path(folder, tls.ca))
+            if tls.cert is not None:
+                context.load_cert_chain(folder / tls.cert, _path(folder, tls.key))
+        except (OSError, ValueError) as error:
+            raise RouterError(f"connection {self._context.name}: cannot use the certificates: {error}") from error
+        if not tls.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _path(folder: Path, name: str | None) -> str | None:
+    return None if name is None else str(folder / name)

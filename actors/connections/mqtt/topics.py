@@ -1,0 +1,175 @@
+"""Topics and filters, and a topic that a message completes without being able to lead elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pydantic_core import PydanticCustomError, core_schema
+
+from actors.core.errors import DeliveryError
+from actors.kit.expressions import MistakeError, Template
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+
+    from actors.core.message import Message
+
+LONGEST: Final = 65_535
+"""Bytes of a topic, in UTF-8."""
+
+SPECIAL: Final = "+#/\0"
+"""What a message must not put into a topic: it would change where the topic leads."""
+
+
+def check_topic(topic: str) -> None:
+    """Raise PydanticCustomError where nothing can be published to it."""
+    if (reason := _unusable(topic)) is not None:
+        raise _mistake(reason)
+
+
+def check_reply_topic(topic: str) -> None:
+    """Raise a DeliveryError where nobody could answer to it."""
+    if (reason := _unusable(topic)) is not None:
+        raise _refusal(f"replyto: {reason}")
+
+
+def check_filter(filter_: str) -> None:
+    """Raise PydanticCustomError where nothing can subscribe to it."""
+    levels = filter_.split("/")
+    if not filter_ or len(filter_.encode()) > LONGEST or "\0" in filter_:
+        raise _mistake(f"a topic filter has 1 to {LONGEST} bytes, and no NUL")
+    if levels[0] == "$share":
+        raise _mistake("a shared subscription is written with 'group', and its filter without $share")
+    for number, level in enumerate(levels):
+        if ("#" in level and (level != "#" or number < len(levels) - 1)) or ("+" in level and level != "+"):
+            raise _mistake("in a topic filter + is a whole level, and # the last one")
+
+
+def _unusable(topic: str) -> str | None:
+    if not topic:
+        return "a topic is not empty"
+    if "+" in topic or "#" in topic or "\0" in topic:
+        return "a topic to publish to holds no +, no # and no NUL"
+    try:
+        size = len(topic.encode())
+    except UnicodeError:
+        return "a topic is text in UTF-8"
+    if size > LONGEST:
+        return f"a topic has at most {LONGEST} bytes"
+    if topic.startswith("$"):
+        return "topics that begin with $ belong to the broker"
+    return None
+
+
+class TopicTemplate:
+    """`rooms/{{ data.room }}/alarm`: what stands in `{{ … }}` becomes a part of one level, and never more.
+
+    A value with `+`, `#`, `/` or NUL is refused, and so is an empty one: a DeliveryError that no retry can
+    change.
+    """
+
+    __slots__ = ("_parts", "is_constant", "source")
+
+    def __init__(self, source: str) -> None:
+        template = Template(source)
+        self.source = source
+        self.is_constant = template.is_constant
+        self._parts: tuple[str | Template, ...] = (source,) if self.is_constant else tuple(_split(source))
+        if self.is_constant:
+            check_topic(source)
+        for part in self._parts:
+            if isinstance(part, str) and any(character in part for character in "+#\0"):
+                raise _mistake("a topic to publish to holds no +, no # and no NUL")
+
+    def render(self, message: Message, now_s: float) -> str:
+        """The topic for a message; raises ExpressionError where an expression fails."""
+        if self.is_constant:
+            return self.source
+        topic = "".join(
+            part if isinstance(part, str) else _value(part, part.render_text(message, now_s)) for part in self._parts
+        )
+        reason = _unusable(topic)
+        if reason is not None:
+            raise _refusal(reason)
+        return topic
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TopicTemplate) and other.source == self.source
+
+    def __hash__(self) -> int:
+        return hash((TopicTemplate, self.source))
+
+    def __repr__(self) -> str:
+        return f"TopicTemplate({self.source!r})"
+
+    def __str__(self) -> str:
+        return self.source
+
+    def __deepcopy__(self, memo: object) -> TopicTemplate:
+        return self
+
+    @classmethod
+    def _validated(cls, value: object) -> TopicTemplate:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, str):
+            raise _mistake("expected a topic such as rooms/{{ data.room }}/alarm")
+        try:
+            return cls(value)
+        except MistakeError as mistake:
+            from actors.kit.expressions.failure import problem
+
+            raise problem(mistake) from None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._validated,
+            json_schema_input_schema=core_schema.str_schema(),
+            serialization=core_schema.to_string_ser_schema(when_used="always"),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "format": "jinja2-template", "examples": ["rooms/{{ data.room }}/alarm"]}
+
+
+def _split(source: str) -> list[str | Template]:
+    """Text and expressions in turn, as Jinja2's own lexer sees them."""
+    from jinja2 import Environment
+
+    parts: list[str | Template] = []
+    expression: list[str] | None = None
+    for _, token, text in Environment(autoescape=False).lex(source):  # it lexes, and renders nothing
+        if token == "variable_begin":
+            expression = []
+        elif token == "variable_end":
+            parts.append(Template("{{ " + "".join(expression or ()) + " }}"))
+            expression = None
+        elif expression is not None:
+            expression.append(text)
+        elif token == "data":
+            parts.append(text)
+        else:
+            raise _mistake("a topic may hold {{ … }}, and no blocks or comments")
+    return parts
+
+
+def _value(template: Template, text: str) -> str:
+    if not text:
+        raise _refusal(f"the topic has an empty part where {template.source} stands")
+    for character in SPECIAL:
+        if character in text:
+            raise _refusal(f"what {template.source} stands for holds {character!r}, which would lead to another topic")
+    return text
+
+
+def _mistake(reason: str) -> PydanticCustomError:
+    return PydanticCustomError("topic", "{reason}", {"reason": reason})
+
+
+def _refusal(reason: str) -> DeliveryError:
+    return DeliveryError(reason, reason="invalid", retryable=False)
