@@ -103,6 +103,23 @@ def test_ps_shows_what_runs_and_what_waits(shop: Recorded, cli: Cli) -> None:
     ]
 
 
+def test_ps_lists_children_below_their_actor(control: Recorded, cli: Cli) -> None:
+    """As many as it is asked for; how many more there are stands below."""
+    child = {"name": "panel/1f-7", "kind": "child", "state": "ready", "mailbox": box(3, capacity=100)}
+    child |= {"counts": {"handled": 40, "failed": 1, "dropped": 2}}
+    control.answer("GET", "/v1/router", ROUTER)
+    show(control, [actor("panel", type="websocket", children={"count": 1205, "shown": [child]})], [])
+    ended = cli("ps", "--children", "1")
+    assert control.asked[-1].query == {"children": "1"}
+    assert ended.output.splitlines()[2:] == [
+        "ACTOR         TYPE       STATE  MAILBOX  IN HAND     DONE  FAILED  OLDEST  RESTARTS",
+        "panel         websocket  ready  12/1000        1  120,455      33    2.1s         0",
+        "  panel/1f-7             ready    3/100        0       40       3       –",
+        "",
+        "panel has 1,204 children more: --children lists up to 1000",
+    ]
+
+
 def test_ps_gives_machines_all_there_is(shop: Recorded, cli: Cli) -> None:
     """As the control API has it, with the router beside."""
     answer = cli("ps", "--json").json
