@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from actors.core.events import AttemptFailed, Events, MessageDeadLettered, MessageLost, RouteSuspended
 from actors.core.message import OUTCOMES
 from router.telemetry.families import reference
-from router.telemetry.mqtt import REFERENCE as MQTT
 from router.telemetry.metrics import RouterCollector
+from router.telemetry.mqtt import REFERENCE as MQTT
 from router.telemetry.reading import EventCounts
 from tests.loop import Run
 from tests.router.control.sample_router import running
