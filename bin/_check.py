@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
-TYPED = ("actors", "router", "tests", "bench", "bin")
+TYPED = ("actors", "router", "tests", "bench", "examples", "bin")
 STEP_TIMEOUT_S = 900.0
 
 

@@ -18,6 +18,8 @@ MARKED_FOLDERS = ("live", "faults")
 # No time limit for one example: on a busy machine it would measure the neighbours. CI tries fixed examples.
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# Of `bin/test --fast`: a look at each property, which the whole suite goes through.
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("ci" if system.in_ci() else "local")
 
 

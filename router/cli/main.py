@@ -22,6 +22,7 @@ ENTRIES: Final = (
     Entry("Look", "mailbox", "router.cli.actors", "Show what waits for an actor or a route, and what is in flight"),
     Entry("Act", "send", "router.cli.messages", "Send a message to an actor"),
     Entry("Act", "ask", "router.cli.messages", "Send a message to an actor and wait for what becomes of it"),
+    Entry("Act", "load", "router.cli.load", "Send many messages and prove that they arrived"),
     Entry("Act", "dead-letters", "router.cli.dead_letters", "List, show, replay and drop dead letters"),
 )
 

@@ -25,7 +25,7 @@ from tests.mosquitto import Mosquitto
 from tests.servers import HOST, free_port
 from tests.tcp_proxy import proxy
 
-pytestmark = pytest.mark.needs("mosquitto")
+pytestmark = [pytest.mark.live, pytest.mark.needs("mosquitto")]
 
 DEADLINE_S = 10.0
 PUB, SUB = Login("pub"), Login("sub")
