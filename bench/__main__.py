@@ -17,6 +17,9 @@ SCENARIOS = {
     "actors": "20,000 actors start and stop, in any order",
     "validate": "a topology of 2,000 actors and 2,000 routes is checked",
     "webhook-durable": "answered after the journal's commit, against Express + BullMQ",
+    "mqtt-mqtt": "QoS 1 in and out, from a backlog, against Node-RED and mqtt.js",
+    "mqtt-mqtt-cpu": "processor time a message of mqtt-mqtt",
+    "webhook-mqtt": "answered after the broker's PUBACK, against Node-RED",
     "rest": "memory of a router at rest",
 }
 
