@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from actors.core.errors import DeliveryError
 from actors.kit.expressions import MistakeError, Template
+from actors.kit.expressions.template import pieces
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -46,7 +47,7 @@ class UrlTemplate:
         template = Template(source)
         self.source = source
         self.is_constant = template.is_constant
-        self._parts: tuple[str | Template, ...] = (source,) if self.is_constant else tuple(_split(source))
+        self._parts: tuple[str | Template, ...] = (source,) if self.is_constant else tuple(pieces(source, _no_blocks))
         first = self._parts[0]
         found = _ORIGIN.match(first) if isinstance(first, str) else None
         if found is not None and found.end() == len(found.string) and not self.is_constant:
@@ -144,25 +145,8 @@ class UrlTemplate:
         return {"type": "string", "format": "jinja2-template", "examples": ["https://host/orders/{{ data.id }}"]}
 
 
-def _split(source: str) -> list[str | Template]:
-    """Text and expressions in turn, as Jinja2's own lexer sees them."""
-    from jinja2 import Environment
-
-    parts: list[str | Template] = []
-    expression: list[str] | None = None
-    for _, token, text in Environment(autoescape=False).lex(source):  # it lexes, and renders nothing
-        if token == "variable_begin":
-            expression = []
-        elif token == "variable_end":
-            parts.append(Template("{{ " + "".join(expression or ()) + " }}"))
-            expression = None
-        elif expression is not None:
-            expression.append(text)
-        elif token == "data":
-            parts.append(text)
-        else:
-            raise ValueError("a URL may hold {{ … }}, and no blocks or comments")
-    return parts
+def _no_blocks() -> Exception:
+    return ValueError("a URL may hold {{ … }}, and no blocks or comments")
 
 
 def _is_behind_host(url: str) -> bool:

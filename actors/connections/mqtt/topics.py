@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from actors.core.errors import DeliveryError
 from actors.kit.expressions import MistakeError, Template
+from actors.kit.expressions.template import pieces
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -75,7 +76,7 @@ class TopicTemplate:
         template = Template(source)
         self.source = source
         self.is_constant = template.is_constant
-        self._parts: tuple[str | Template, ...] = (source,) if self.is_constant else tuple(_split(source))
+        self._parts: tuple[str | Template, ...] = (source,) if self.is_constant else tuple(pieces(source, _no_blocks))
         if self.is_constant:
             check_topic(source)
         for part in self._parts:
@@ -137,25 +138,8 @@ class TopicTemplate:
         return {"type": "string", "format": "jinja2-template", "examples": ["rooms/{{ data.room }}/alarm"]}
 
 
-def _split(source: str) -> list[str | Template]:
-    """Text and expressions in turn, as Jinja2's own lexer sees them."""
-    from jinja2 import Environment
-
-    parts: list[str | Template] = []
-    expression: list[str] | None = None
-    for _, token, text in Environment(autoescape=False).lex(source):  # it lexes, and renders nothing
-        if token == "variable_begin":
-            expression = []
-        elif token == "variable_end":
-            parts.append(Template("{{ " + "".join(expression or ()) + " }}"))
-            expression = None
-        elif expression is not None:
-            expression.append(text)
-        elif token == "data":
-            parts.append(text)
-        else:
-            raise _mistake("a topic may hold {{ … }}, and no blocks or comments")
-    return parts
+def _no_blocks() -> Exception:
+    return _mistake("a topic may hold {{ … }}, and no blocks or comments")
 
 
 def _value(template: Template, text: str) -> str:

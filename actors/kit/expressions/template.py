@@ -121,3 +121,24 @@ class Template:
 
 def _source(template: Template) -> Scalar:
     return template.source
+
+
+def pieces(source: str, refusal: Callable[[], Exception]) -> list[str | Template]:
+    """Text and expressions in turn, as Jinja2's own lexer sees them; for blocks and comments it raises `refusal()`."""
+    from jinja2 import Environment
+
+    parts: list[str | Template] = []
+    expression: list[str] | None = None
+    for _, token, text in Environment(autoescape=False).lex(source):  # it lexes, and renders nothing
+        if token == "variable_begin":
+            expression = []
+        elif token == "variable_end":
+            parts.append(Template("{{ " + "".join(expression or ()) + " }}"))
+            expression = None
+        elif expression is not None:
+            expression.append(text)
+        elif token == "data":
+            parts.append(text)
+        else:
+            raise refusal()
+    return parts
