@@ -20,6 +20,7 @@ SCENARIOS = {
     "mqtt-mqtt": "QoS 1 in and out, from a backlog, against Node-RED and mqtt.js",
     "mqtt-mqtt-cpu": "processor time a message of mqtt-mqtt",
     "webhook-mqtt": "answered after the broker's PUBACK, against Node-RED",
+    "swap": "a target changes from HTTP to MQTT under load: longest gap and losses, against Node-RED's deploys",
     "rest": "memory of a router at rest",
 }
 
@@ -48,7 +49,8 @@ def main() -> int:
 def _table(result: Result) -> str:
     def row(name: str, value: float, ratio: str, p99: float | None) -> str:
         latency = f"{p99:9.1f} ms" if p99 is not None else ""
-        return f"  {name:<28}{value:>14,.1f} {result.unit:<14}{ratio:>8}  {latency}".rstrip()
+        besides = result.besides.get(name, "")
+        return f"  {name:<28}{value:>14,.1f} {result.unit:<14}{ratio:>8}  {latency}{besides}".rstrip()
 
     lines = [f"{result.scenario}: {SCENARIOS[result.scenario]}"]
     lines.append(row(OURS, result.ours, "", result.p99_ms.get(OURS)))

@@ -30,6 +30,8 @@ class Result:
     variants: Mapping[str, float] = field(default_factory=dict)
     """More figures of ours, such as the same with a filter."""
     better: Literal["higher", "lower"] = "higher"
+    besides: Mapping[str, str] = field(default_factory=dict)
+    """What else is to be said of a program, such as what it lost."""
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -44,6 +46,7 @@ class Result:
             "ratios": {name: round(value, 3) for name, value in self.ratios.items()},
             "p99_ms": {name: round(value, 3) for name, value in self.p99_ms.items()},
             "variants": {name: round(value, 3) for name, value in self.variants.items()},
+            "besides": dict(self.besides),
         }
 
 

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
+from actors.core.connection import CONNECTION, ConnectionSpec
 from actors.core.errors import RouterError
-from actors.core.spec import CONNECTION, ENDPOINT, STEP, ConnectionSpec, EndpointSpec, StepSpec
+from actors.core.spec import ENDPOINT, EndpointSpec
+from actors.core.step import STEP, StepSpec
 
 S = TypeVar("S")
 

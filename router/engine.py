@@ -4,43 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import random as _random
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from actors.connections.http_listener import HttpListener, Tls
-from actors.core.child import Child, ChildSpec
+from actors.connections.http_listener import HttpListener
 from actors.core.clock import Clock, LoopClock
 from actors.core.errors import ControlError, RouterError
-from actors.core.events import ActorEvent, Events, Notice
-from actors.core.limits import BreakerPolicy, Limiter
-from actors.core.mailbox import Mailbox
+from actors.core.events import Events, Notice
 from actors.core.message import Message, Settlement
-from actors.core.restart import RestartPolicy
-from actors.core.shared import Shared
-from actors.core.spec import ConnectionContext, Context, Serving
-from actors.core.supervisor import Group, Supervisor
-from router.change.apply import apply
-from router.change.diff import diff
-from router.routing.build import plan_of
+from actors.core.resource import Access, Accessible, Serving
+from router.catalog import Catalog
+from router.change.assembly import ROUTE, Assembly
+from router.change.changes import Changes, Load
+from router.change.steering import Steering
+from router.change.swap import Swap
 from router.routing.orphans import bury_orphans
-from router.routing.outlet import SourceOutlet
 from router.routing.probe import Probe
-from router.routing.route import Route, RouteActor
+from router.routing.replay import Replays
+from router.routing.route import Route
+from router.store.pauses import Pause
 from router.store.state_dir import StateDir
 from router.store.stores import Stores
-from router.topology.model import ActorDefinition, GroupDefinition, RouteDefinition, Topology
+from router.topology.check import check
+from router.topology.model import Topology
+from router.topology.problems import Problem
 from router.topology.settings import Address
-
-ROUTE = "route/"
-"""Before a route's name among the supervisor's children."""
-
-READY_TIMEOUT_S = 10.0
-"""How long a start waits for actors to get ready; those that are not go on trying under their supervisor."""
-
-REPLAY_TIMEOUT_S = 30.0
 
 SWEEP_S = 60.0
 """How often the stores are kept within their limits."""
@@ -56,9 +48,6 @@ HANDS_S = 1.0
 END_S = 5.0
 """How long what runs beside the actors may take to end."""
 
-ROUTES_GO_ON = RestartPolicy(max_restarts=1_000_000, max_delay_s=1.0)
-"""A route that crashes is always started again: each crash brings a message closer to its quarantine."""
-
 
 class Engine:
     """A running router. `start` is apply(empty → topology); `stop` drains and ends it."""
@@ -71,30 +60,52 @@ class Engine:
         clock: Clock | None = None,
         events: Events | None = None,
         random: Callable[[], float] = _random.random,
+        load: Load | None = None,
     ) -> None:
-        """Must be made on the running loop. `state_dir` stands in for the topology's own."""
-        settings = topology.settings
-        self.topology = topology
+        """Must be made on the running loop. `state_dir` stands in for the topology's own, and `load` for what reads
+        the texts of later ones: by default it knows all types that are installed, and this process's environment.
+        """
         self.clock = clock or LoopClock()
         self.events = events or Events()
         self.started_at = self.clock.time()
-        self.state_dir = StateDir(state_dir or topology.directory / settings.state_dir)
-        self.supervisor = Supervisor(clock=self.clock, events=self.events, random=random)
-        self.routes: dict[str, Route] = {}
-        self.outlets: dict[str, SourceOutlet] = {}
+        self.state_dir = StateDir(state_dir or topology.directory / topology.settings.state_dir)
+        self.assembly = Assembly(
+            topology, state_dir=self.state_dir.path, clock=self.clock, events=self.events, random=random
+        )
+        self.supervisor = self.assembly.supervisor
+        self.routes = self.assembly.routes
+        self.outlets = self.assembly.outlets
+        self.shared = self.assembly.shared
+        self.trail = self.assembly.trail
+        self.changes = Changes(self.assembly, self.state_dir, load or _load)
+        self.steering = Steering(self.assembly)
         self.stopping = False
-        self._random = random
-        connections = {each.spec.kind: self._make_connection for each in topology.connections.values()}
-        self._shared = Shared({HttpListener: self._make_listener, **connections})
-        self._definitions: dict[str, ActorDefinition] = {}
+        self.remark = ""
+        """What an operator should know of how it started."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._took_up = False
-        """Whether routes have begun with what the journal kept."""
+
+    @property
+    def pauses(self) -> Mapping[str, Pause]:
+        """What operators have paused or drained, by name."""
+        return self.stores.pauses.all()
+
+    @property
+    def revision(self) -> int | None:
+        """The one that runs."""
+        return self.changes.revision
+
+    @property
+    def topology(self) -> Topology:
+        """What runs; before the start, what is about to."""
+        return self.assembly.running or self.assembly.wanted
 
     # Start and stop
 
-    async def start(self) -> None:
-        """Lock the state directory, take the port, open the stores, and apply the topology.
+    async def start(self, *, file_wins: bool = False) -> None:
+        """Lock the state directory, open the stores, take the port, and apply the topology.
+
+        The revision that was confirmed last goes on, where the topology's file has not changed since it was
+        applied; `file_wins` takes the file in any case.
 
         Raises `StateDirError` where another router holds the directory, `StorageError` where the database
         cannot be opened, and `RouterError` where the port of webhooks is not to be had or a step cannot be
@@ -102,16 +113,21 @@ class Engine:
         """
         self.state_dir.open()
         try:
-            await self._take_port()
             await self._open_stores()
+            self.remark = await self.changes.resume(file_wins=file_wins)
+            await self._take_port()
             self._make_importable()
-            await apply(diff(None, self.topology), self)
+            start = Swap(self.assembly, self.topology)
+            await start.prepare(must_be_ready=False)
+            start.switch()
+            await self.changes.started()
             for name in self.journal.routes():
                 if name not in self.routes:
                     self._own(self._bury_orphans(name))
             keep = self.topology.settings.retention.dead_letters
             age_s, size = float(keep.age), int(keep.size)
-            self._own(self.stores.keep_within_limits(max_age_s=age_s, max_bytes=size, every_s=SWEEP_S))
+            history = self.topology.settings.retention.history.count
+            self._own(self.stores.keep_within_limits(max_age_s=age_s, max_bytes=size, every_s=SWEEP_S, history=history))
         except BaseException:
             await self._close()
             raise
@@ -126,7 +142,7 @@ class Engine:
         ]
         if any(claim.startswith("path ") for claim in claims):
             try:
-                await self._shared.get(HttpListener).bind()
+                await self.shared.get(HttpListener).bind()
             except RouterError as error:
                 if getattr(error.__cause__, "errno", None) != errno.EADDRINUSE:
                     raise
@@ -141,6 +157,8 @@ class Engine:
         )
         await self.stores.open()
         self.journal, self.dead_letters = self.stores.journal, self.stores.dead_letters
+        self.assembly.stores, self.assembly.was_unclean = self.stores, not self.state_dir.was_clean
+        self._replays = Replays(routes=self.routes, outlets=self.outlets, dead_letters=self.dead_letters, own=self._own)
 
     def _make_importable(self) -> None:
         """Modules of `python` actors and steps may lie beside the topology; they hide none that is installed.
@@ -158,7 +176,8 @@ class Engine:
         they are in the journal.
         """
         self.stopping = True
-        timeout_s = float(self.topology.settings.drain_timeout)
+        await self.changes.close()
+        timeout_s = float(self.assembly.settings.drain_timeout)
         deadline = self.clock.now() + timeout_s
         sources = [name for name, outlet in self.outlets.items() if outlet.routes and name in self.supervisor.children]
         await self.supervisor.drain(sources, timeout_s)
@@ -175,7 +194,12 @@ class Engine:
         if self.supervisor.children[ROUTE + route.name].state in ("failed", "stopped"):
             return False
         retries = route.attempts.retries
-        if not retries or retries[0][0] <= deadline or route.intake.busy or len(route.under_way()) > len(retries):
+        if (
+            not retries
+            or retries[0][0] <= deadline
+            or route.intake.busy
+            or len(route.under_way()) > len(retries) + len(route.on_hold)
+        ):
             return True
         return bool(route.mailbox.messages) and not route.held_back()
 
@@ -186,16 +210,16 @@ class Engine:
             await self._end_tasks()
             # First of all, so that what a stopping target leaves unanswered is no failed attempt of theirs.
             for route in self.routes.values():
-                route.intake.closing = True
+                route.intake.close()
                 route.close()
-            listener = self._shared.find(HttpListener)
+            listener = self.shared.find(HttpListener)
             drained = asyncio.create_task(listener.drain(LINGER_S)) if listener is not None else None
             # Its first turn: nobody connects any more, and no request meets a webhook that has gone.
             await asyncio.sleep(0)
             await self.supervisor.stop_all(timeout_s=HANDS_S)
             if drained is not None:
                 await drained
-            await self._shared.close()
+            await self.shared.close()
             in_order = await self._close_stores()
         finally:
             try:
@@ -208,10 +232,10 @@ class Engine:
 
     async def _close_stores(self) -> bool:
         """Whether the next start need not suspect what it finds in the journal of having killed this one."""
-        if self._took_up:
+        if self.assembly.took_up:
             self.journal.clear_hands()
         closed = not hasattr(self, "stores") or await self.stores.close()
-        return closed and (self._took_up or self.state_dir.was_clean)
+        return closed and (self.assembly.took_up or self.state_dir.was_clean)
 
     def _own(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run something beside the actors, until it is done or the router ends."""
@@ -226,133 +250,6 @@ class Engine:
         if tasks:
             await asyncio.wait(tasks, timeout=END_S)
 
-    # What apply does
-
-    def add_actor(self, definition: ActorDefinition) -> None:
-        name = definition.name
-        self._definitions[name] = definition
-        outlet = self.outlets.get(name) or self._outlet(name)
-        supervise, limit, breaker = definition.supervise, definition.limit, definition.breaker
-        mailbox = Mailbox(
-            name,
-            now=self.clock.now,
-            capacity=definition.mailbox.capacity,
-            overflow=definition.mailbox.overflow,
-        )
-        child: Child
-
-        def make() -> Any:
-            context = Context(name, outlet, self.clock, self.events, self._shared, child, self.supervisor.family(name))
-            return definition.spec.start(definition.options, context)
-
-        child = self.supervisor.add(
-            ChildSpec(
-                name,
-                make,
-                mailbox,
-                RestartPolicy(
-                    supervise.restart,
-                    supervise.max_restarts,
-                    float(supervise.within),
-                    float(supervise.backoff.min),
-                    float(supervise.backoff.max),
-                    supervise.backoff.jitter,
-                ),
-                limiter=Limiter(limit.max, float(limit.per)) if limit is not None else None,
-                breaker=BreakerPolicy(
-                    float(breaker.failures), float(breaker.window), breaker.min_requests, float(breaker.open)
-                )
-                if breaker is not None
-                else None,
-            ),
-            enabled=definition.enabled,
-        )
-
-    def add_group(self, name: str, definition: GroupDefinition) -> None:
-        policy = self.supervisor.children[definition.actors[0]].spec.policy
-        self.supervisor.group(Group(name, definition.strategy, definition.actors, policy))
-
-    def add_route(self, definition: RouteDefinition) -> None:
-        sources = [self._definitions[name].options for name in definition.sources]
-        plan = plan_of(
-            definition,
-            clock=self.clock,
-            events=self.events,
-            reservations=self.stores.reservations,
-            replies=any(getattr(options, "respond", None) == "reply" for options in sources),
-        )
-        mailbox = Mailbox(definition.name, now=self.clock.now, capacity=plan.capacity)
-        route = Route(
-            plan,
-            mailbox=mailbox,
-            targets={name: self.supervisor.children[name] for name in plan.targets},
-            journal=self.journal,
-            dead_letters=self.dead_letters,
-            clock=self.clock,
-            events=self.events,
-            random=self._random,
-        )
-        self.routes[definition.name] = route
-        self.supervisor.add(ChildSpec(ROUTE + definition.name, lambda: RouteActor(route), mailbox, ROUTES_GO_ON))
-        for source in definition.sources:
-            self.outlets[source].routes += (route,)
-
-    async def start_actors(self, names: Sequence[str]) -> None:
-        enabled = [name for name in names if self._definitions[name].enabled]
-        for name in enabled:
-            self.supervisor.start(name)
-        await self._settled(enabled)
-
-    async def start_routes(self, names: Sequence[str]) -> None:
-        self._took_up = True
-        for name in names:
-            recovered = self.routes[name].intake.recover(unclean=not self.state_dir.was_clean)
-            if recovered:
-                self.events.emit(Notice(f"route {name} goes on with {recovered} messages of its journal"))
-            self.supervisor.start(ROUTE + name)
-        await self._settled([ROUTE + name for name in names])
-
-    async def _settled(self, names: Sequence[str]) -> None:
-        """Wait until each is ready or has crashed: those that start again do so without holding up the rest."""
-        children = self.supervisor.children
-        starting = {name for name in names if children[name].state == "starting"}
-        settled = asyncio.Event()
-
-        def look(event: ActorEvent) -> None:
-            if event.actor in starting and children[event.actor].state != "starting":
-                starting.discard(event.actor)
-                if not starting:
-                    settled.set()
-
-        unsubscribe = self.events.subscribe(ActorEvent, look)
-        try:
-            if starting:
-                await asyncio.wait_for(settled.wait(), READY_TIMEOUT_S)
-        except TimeoutError:
-            self.events.emit(Notice(f"not waiting any longer for {', '.join(sorted(starting))}", "warning"))
-        finally:
-            unsubscribe()
-
-    def _outlet(self, name: str) -> SourceOutlet:
-        outlet = SourceOutlet(name, dead_letters=self.dead_letters, clock=self.clock, events=self.events)
-        self.outlets[name] = outlet
-        return outlet
-
-    def _make_listener(self, _: str) -> HttpListener:
-        http = self.topology.settings.http
-        tls = None
-        if http.tls is not None:
-            folder = self.topology.directory
-            tls = Tls(str(folder / http.tls.cert), str(folder / http.tls.key))
-        return HttpListener(http.host, http.port, clock=self.clock, tls=tls)
-
-    def _make_connection(self, name: str) -> Any:
-        definition = self.topology.connections[name]
-        context = ConnectionContext(
-            name, self.clock, self.events, self.state_dir.path.resolve(), self.topology.directory
-        )
-        return definition.spec.kind(definition.options, context)
-
     async def _bury_orphans(self, route: str) -> None:
         await bury_orphans(
             route, journal=self.journal, dead_letters=self.dead_letters, clock=self.clock, events=self.events
@@ -362,14 +259,23 @@ class Engine:
 
     def listening(self) -> list[tuple[str, str]]:
         """What listens where: (what, address)."""
-        listener = self._shared.find(HttpListener)
+        listener = self.shared.find(HttpListener)
         found = []
         if listener is not None and listener.listening:
             scheme = "https" if listener.tls is not None else "http"
             found.append(("http", f"{scheme}://{Address(*listener.address)}"))
-        for name, made in self._shared.named():
+        for name, made in self.shared.named():
             if isinstance(made, Serving):
                 found.extend((name, url) for url in made.serves())
+        return found
+
+    def accesses(self) -> list[tuple[str, str, Access]]:
+        """How others get to where open connections lead: (connection, its type, access)."""
+        found = []
+        for name, made in self.shared.named():
+            definition = self.topology.connections.get(name)  # None: its last message is on its way
+            if definition is not None and isinstance(made, Accessible) and (access := made.access()) is not None:
+                found.append((name, definition.type, access))
         return found
 
     async def inject(self, name: str, message: Message, *, wait: bool, timeout_s: float) -> Settlement | None:
@@ -379,7 +285,7 @@ class Engine:
         `wait` is true. Raises `ControlError` for an unknown name, `BackPressureError`
         and `DeliveryError` where it is not taken, `TimeoutError` where it has not ended in time.
         """
-        definition = self._definitions.get(name)
+        definition = self.topology.actors.get(name)
         if definition is None:
             raise ControlError(f"there is no actor named {name!r}")
         probe = Probe(asyncio.get_running_loop().create_future())
@@ -392,37 +298,8 @@ class Engine:
 
     async def replay(self, letter_id: str, *, mode: str) -> None:
         """Send a dead letter again: `original` to the target that failed, `current` through the route anew."""
-        letter = await self.dead_letters.get(letter_id)
-        if letter is None:
-            raise ControlError(f"there is no dead letter {letter_id!r}")
-        route = self.routes.get(letter.route)
-        outlet = self.outlets.get(letter.source)
-        if route is None and (letter.route or outlet is None):
-            raise ControlError(f"route {letter.route!r} of dead letter {letter_id} is not in the topology any more")
-        target = letter.target if mode == "original" else None
-        if route is not None and target is not None and target not in route.plan.targets:
-            raise ControlError(f"route {letter.route} does not lead to {target} any more: use `--as current`")
-        if not self.dead_letters.mark_replaying(letter_id):
-            raise ControlError(f"dead letter {letter_id} is being replayed already")
-        packed = letter.entered if mode == "current" and letter.entered is not None else letter.message
-        message = Message.from_bytes(packed)
-        try:
-            if route is not None:
-                ended_well = await route.intake.replay(
-                    message,
-                    letter=letter_id,
-                    target=target,
-                    timeout_s=REPLAY_TIMEOUT_S,
-                    position=letter.position,
-                )
-            else:
-                assert outlet is not None
-                probe = Probe(asyncio.get_running_loop().create_future())
-                outlet.offer(message, probe)
-                await probe.wait(wait=False, timeout_s=REPLAY_TIMEOUT_S)
-                ended_well = True
-        finally:
-            self.dead_letters.unmark_replaying(letter_id)
-        if not ended_well:
-            raise ControlError(f"dead letter {letter_id} failed again")
-        await self.dead_letters.drop([letter_id])
+        await self._replays.replay(letter_id, mode=mode)
+
+
+def _load(text: str, path: Path) -> tuple[Topology | None, list[Problem]]:
+    return check(text, path=path, catalog=Catalog.installed(), environ=os.environ)

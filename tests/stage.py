@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pykka
@@ -14,11 +15,13 @@ from actors.connections.mqtt import MqttConnection
 from actors.connections.mqtt.options import MqttConnectionOptions
 from actors.core.actor import AsyncioActor, Drain
 from actors.core.clock import Clock, LoopClock
+from actors.core.connection import ConnectionContext
 from actors.core.errors import Reason, RouterError
 from actors.core.events import Event, Events
 from actors.core.family import Family
 from actors.core.message import Message, Receipt, Settlement
-from actors.core.spec import ENDPOINT, ConnectionContext, Context, EndpointSpec
+from actors.core.spec import ENDPOINT, Context, EndpointSpec
+from actors.core.succession import Owing, Successor
 
 T = TypeVar("T")
 
@@ -99,7 +102,7 @@ class KeptResources:
 class Stage:
     """Starts endpoints, and stops them and what they share at its end; use `stage()`."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, state_dir: Path) -> None:
         self.clock = clock
         self.broker = "mqtt://127.0.0.1:9"
         """Where MQTT actors connect to: a port where nobody listens, unless a test has a broker."""
@@ -115,7 +118,7 @@ class Stage:
                     MqttConnectionOptions.model_validate(
                         {"url": self.broker, "client_id": "stage", **self.connection_options}
                     ),
-                    ConnectionContext("broker", clock, self.events, Path(), Path()),
+                    ConnectionContext("broker", clock, self.events, state_dir, Path()),
                 ),
             }
         )
@@ -123,14 +126,16 @@ class Stage:
         self.families: dict[str, Family] = {}
         self.events.subscribe(Event, self.emitted.append)
 
-    def context(self, name: str = "it") -> Context:
+    def context(self, name: str = "it", *, succeeds: bool = False) -> Context:
         family = self.families.setdefault(name, Family(name, self.events))
-        return Context(name, self.outlet, self.clock, self.events, self.resources, self.standing, family)
+        return Context(name, self.outlet, self.clock, self.events, self.resources, self.standing, family, succeeds)
 
-    async def start(self, endpoint: type[Any], options: Mapping[str, Any], name: str = "it") -> "Played":
+    async def start(
+        self, endpoint: type[Any], options: Mapping[str, Any], name: str = "it", *, succeeds: bool = False
+    ) -> "Played":
         """Start the endpoint with these options, as a topology gives them, and wait until it is ready."""
         spec: EndpointSpec = getattr(endpoint, ENDPOINT)
-        actor = spec.start(spec.options.model_validate(options), self.context(name))
+        actor = spec.start(spec.options.model_validate(options), self.context(name, succeeds=succeeds))
         assert isinstance(actor, AsyncioActor)
         played = Played(actor)
         actor.observer = played
@@ -139,6 +144,16 @@ class Stage:
         async with asyncio.timeout(DEADLINE_S):
             await played.ready.wait()
         return played
+
+    async def succeed(
+        self, endpoint: type[Any], options: Mapping[str, Any], before: "Played", name: str = "it"
+    ) -> "Played":
+        """Start the successor of one that runs beside it, and hand over to it; the one before is the test's to end."""
+        after = await self.start(endpoint, options, name, succeeds=True)
+        assert after.error is None
+        assert isinstance(after.actor, Successor)
+        after.actor.take_over(before.actor)
+        return after
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Let the loop run until `condition` holds."""
@@ -178,6 +193,14 @@ class Played:
         async with asyncio.timeout(DEADLINE_S):
             await self.actor.actor_ref.ask(Drain(), block=False)
 
+    async def retire(self) -> None:
+        """As a swap does with one that has a successor."""
+        await self.drain()
+        async with asyncio.timeout(DEADLINE_S):
+            while isinstance(self.actor, Owing) and self.actor.owed:  # noqa: ASYNC110  # nothing to wait on but the actor itself
+                await asyncio.sleep(0.001)
+        await self.stop()
+
     async def stop(self) -> None:
         """As a supervisor does; a second time does nothing."""
         if not self.over.is_set():
@@ -189,14 +212,15 @@ class Played:
 @asynccontextmanager
 async def stage(clock: Clock | None = None) -> AsyncIterator[Stage]:
     """A stage on the loop's clock, or on `clock`; what still plays is stopped at the end."""
-    made = Stage(clock or LoopClock())
-    try:
-        yield made
-    finally:
-        for played in made.playing:
-            await played.stop()
-        for family in made.families.values():
-            family.dismiss()
-            await family.gone()
-        for shared in made.resources.made.values():
-            await shared.close()
+    with TemporaryDirectory() as state_dir:
+        made = Stage(clock or LoopClock(), Path(state_dir))
+        try:
+            yield made
+        finally:
+            for played in made.playing:
+                await played.stop()
+            for family in made.families.values():
+                family.dismiss()
+                await family.gone()
+            for shared in made.resources.made.values():
+                await shared.close()

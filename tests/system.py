@@ -38,6 +38,7 @@ PROGRAMS = {
         Program("npm", "npm", "the peers' packages"),
         Program("mosquitto", "mosquitto", "the MQTT broker that most people run"),
         Program("mosquitto_pub", "mosquitto-clients", "its command-line clients"),
+        Program("tmux", "tmux", "a terminal whose screen can be read"),
     )
 }
 

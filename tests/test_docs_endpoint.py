@@ -1,6 +1,7 @@
 """The examples of docs/writing-an-endpoint.md work as they stand there."""
 
 import re
+import socket
 import sys
 import types
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from actors.core.clock import ManualClock
 from actors.core.errors import DeliveryError
 from actors.core.message import Message
+from actors.core.spec import ENDPOINT
 from tests.loop import Run
 from tests.stage import DELIVERED, stage
 
@@ -82,5 +84,35 @@ def test_the_source_takes_files_and_deletes_them_when_they_are_safe(
             (tmp_path / "b.txt").write_text("late")
             await clock.advance(3)
             assert len(played.outlet.messages) == 1
+
+    run(main())
+
+
+def test_the_source_that_is_handed_over_keeps_its_socket(run: Run, examples: dict[str, Any]) -> None:
+    """No datagram is missed over the switch; without a predecessor it opens a socket of its own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = {"port": port}
+    spec = getattr(examples["Datagrams"], ENDPOINT)
+    before, after = (spec.options.model_validate({"port": number}) for number in (port, port + 1))
+    assert (spec.succession(before, before), spec.succession(before, after)) == ("handed_over", "break")
+
+    async def main() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            async with stage() as played:
+                first = await played.start(examples["Datagrams"], options)
+                sender.sendto(b"1", ("127.0.0.1", port))
+                second = await played.succeed(examples["Datagrams"], {**options, "encoding": "ascii"}, first)
+                await first.retire()
+                sender.sendto(b"2\xff", ("127.0.0.1", port))
+                await played.until(lambda: len(played.outlet.messages) == 2)
+                assert [message.data for message in played.outlet.messages] == ["1", "2\ufffd"]
+                await second.stop()
+                third = await played.start(examples["Datagrams"], options, succeeds=True)
+                third.actor.take_over(None)  # type: ignore[attr-defined]  # it is an example of that
+                await played.until(lambda: third.actor._receiver)  # type: ignore[attr-defined]
+                sender.sendto(b"3", ("127.0.0.1", port))
+                await played.until(lambda: len(played.outlet.messages) == 3)
 
     run(main())

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from actors.core.errors import DeliveryError, RouterError
 
@@ -74,7 +74,7 @@ class HttpClient:
             connector=aiohttp.TCPConnector(
                 limit=self.connections,
                 keepalive_timeout=IDLE_S,
-                ssl=True if self.tls is None else _tls_context(self.tls),
+                ssl=True if self.tls is None else tls_context(self.tls),
             ),
             timeout=timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -144,7 +144,8 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _tls_context(tls: ClientTls) -> Any:
+def tls_context(tls: ClientTls) -> ssl.SSLContext:
+    """What to trust, and who we are; raises `RouterError` where the files cannot be used."""
     try:
         context = ssl.create_default_context(cafile=tls.ca)
         if tls.cert is not None:

@@ -64,7 +64,7 @@ class HttpListener:
         self.now: Callable[[], float] = clock.now
         self._clock = clock
         self._connections: set[Connection | Successor] = set()
-        self._most_connections = _most_connections(self.limits.connections)
+        self._most_connections = most_connections(self.limits.connections)
         self._emptied: asyncio.Event = asyncio.Event()
         self._heads: dict[tuple[int, str], bytes] = {}
         self._date = ""
@@ -87,6 +87,21 @@ class HttpListener:
         body of more than `max_body` bytes is refused while it arrives. Raises `PathTakenError`.
         """
         return self._table.add(methods, path, handler, max_body=max_body)
+
+    def replace(
+        self,
+        remove: Callable[[], None],
+        methods: Sequence[str],
+        path: str,
+        handler: Handler,
+        *,
+        max_body: int = MAX_BODY,
+    ) -> Callable[[], None]:
+        """The same in place of what `remove` ends, with no request in between that meets neither.
+
+        Raises `PathTakenError` where a third one has the path, and changes nothing then.
+        """
+        return self._table.replace(remove, methods, path, handler, max_body=max_body)
 
     # For the engine
 
@@ -115,7 +130,7 @@ class HttpListener:
                     lambda: Connection(self),
                     self.host,
                     self.port,
-                    ssl=None if self.tls is None else _tls_context(self.tls),
+                    ssl=None if self.tls is None else tls_context(self.tls),
                     ssl_handshake_timeout=None if self.tls is None else self.limits.receive_timeout_s,
                     backlog=BACKLOG,
                     start_serving=False,
@@ -232,7 +247,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _most_connections(wanted: int) -> int:
+def most_connections(wanted: int) -> int:
     """No more than the system has files for, or accepting would fail for everybody."""
     import resource
 
@@ -240,7 +255,8 @@ def _most_connections(wanted: int) -> int:
     return wanted if files == resource.RLIM_INFINITY else min(wanted, files - FILES_LEFT_TO_OTHERS)
 
 
-def _tls_context(tls: Tls) -> ssl.SSLContext:
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """For a server; raises `RouterError` where the certificate cannot be used."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -9,6 +9,7 @@ from typing import Final
 from actors.connections.http_exchange import Exchange
 from actors.connections.http_paths import NO_PARAMETERS, PathPattern, Shape, rank, values
 from actors.core.errors import RouterError
+from actors.kit.units import format_size
 
 Handler = Callable[[Exchange], None]
 
@@ -104,7 +105,7 @@ class PathTable:
         for method in methods:
             if method in by_method:
                 raise PathTakenError(method, path)
-        entry = Entry(path, handler, max_body, Refusal(413, f"a body may have {max_body} bytes"), pattern.names)
+        entry = Entry(path, handler, max_body, Refusal(413, f"a body may have {format_size(max_body)}"), pattern.names)
         self._put(path, pattern, by_method | dict.fromkeys(methods, entry))
 
         def remove() -> None:
@@ -112,6 +113,21 @@ class PathTable:
             self._put(path, pattern, left)
 
         return remove
+
+    def replace(
+        self, remove: Callable[[], None], methods: Sequence[str], path: str, handler: Handler, *, max_body: int
+    ) -> Callable[[], None]:
+        """End what `remove` ends, and add this in its place; returns what ends that.
+
+        Raises `PathTakenError` where a third one has the path, and changes nothing then.
+        """
+        before = dict(self._paths), self._shapes
+        remove()
+        try:
+            return self.add(methods, path, handler, max_body=max_body)
+        except PathTakenError:
+            self._paths, self._shapes = before
+            raise
 
     def _at(self, path: str, pattern: PathPattern) -> dict[str, Entry]:
         return (self._shapes.get(pattern.shape) if pattern.names else self._paths.get(path)) or {}

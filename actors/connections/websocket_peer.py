@@ -82,6 +82,10 @@ class Peer(AsyncioActor):
         """What an operator may want to know of it."""
         return {"remote": self.remote, "rooms": ", ".join(self.rooms)}
 
+    def move(self, hub: Hub) -> None:
+        """Belong to another endpoint from now on, which has taken the place of the one before."""
+        self._hub = hub
+
     def drain(self) -> None:
         """Take nothing more from the client; what it has sent already is handed on."""
         self._draining = True

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from actors.core.envelope import Envelope
 from actors.core.mailbox import Mailbox
 from actors.core.message import Message
+from actors.core.spec import Options
+from actors.kit.units import Between, Size
 
 Slow = Literal["disconnect", "drop_oldest"]
 """What becomes of a client whose mailbox is full: it goes, or it misses what has waited longest."""
+
+
+class ClientMailboxOptions(Options):
+    """Where messages wait for one client while it reads slowly."""
+
+    capacity: int = Field(100, ge=1, le=10_000)
+    """How many messages wait for a client at most, 1 to 10,000."""
+    size: Annotated[Size, Between("1KiB", "64MiB")] = Size("256KiB")
+    """How many bytes of them, 1KiB to 64MiB; a message that is larger by itself is refused."""
+    overflow: Slow = "disconnect"
+    """When it is full: `disconnect` closes the client with 1013, so that it knows; `drop_oldest` lets it miss what has
+    waited longest."""
 
 
 class Parcel(Envelope):

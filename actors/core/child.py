@@ -55,6 +55,7 @@ class Child:
         "_broken",
         "_events",
         "_gate",
+        "_paused",
         "_unavailable",
         "_watchers",
         "actor",
@@ -97,6 +98,7 @@ class Child:
         if spec.breaker is not None:
             self.breaker = Breaker(spec.breaker, clock, self._breaker_changed)
         self._broken: Closed | None = None
+        self._paused: Closed | None = None
         self._unavailable: Closed | None = None
         self._events = events
         self._watchers: list[Callable[[], None]] = []
@@ -127,6 +129,21 @@ class Child:
         self._broken = Closed("open", f"the breaker of {self.name} is open") if is_open else None
         self._reconsider()
 
+    # What an operator does
+
+    def pause(self, why: str) -> None:
+        """Refuse deliveries until `resume`; what it has in hand it ends, and it goes on running."""
+        self._paused = Closed("paused", f"{self.name} {why}")
+        self._reconsider()
+
+    def resume(self) -> None:
+        self._paused = None
+        self._reconsider()
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused is not None
+
     # What its supervisor does
 
     def become(self, state: State) -> None:
@@ -145,7 +162,7 @@ class Child:
         elif self.state in ("disabled", "stopped"):
             self.closed = Closed("failed", f"{self.name} is {self.state}")
         else:
-            self.closed = self._unavailable or self._broken
+            self.closed = self._paused or self._unavailable or self._broken
         if (before is None) != (self.closed is None):
             for watcher in tuple(self._watchers):
                 try:

@@ -40,6 +40,9 @@ class Envelope(PykkaEnvelope[Any]):
         if self.reply_to is not None:
             self.reply_to.set(reply)
 
+    def readdressed(self, to: Any) -> None:
+        """It waits for another actor now: for this `Child`, which took the place of the one it was sent to."""
+
     def dropped(self, reason: str) -> None:
         """The mailbox gave it up; whoever waits for a reply is told."""
         if self.reply_to is not None:

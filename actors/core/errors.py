@@ -30,6 +30,7 @@ Reason = Literal[
     "expression",
     "failed",
     "open",
+    "paused",
     "unknown",
     "crashed",
     "quarantined",

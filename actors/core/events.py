@@ -149,6 +149,40 @@ class ReplyLost(RouteEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeEvent(Event):
+    """Of a change of the topology; `action` is how it came about: apply, swap, rollback."""
+
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionSwitched(ChangeEvent):
+    """From this turn of the loop on, another revision runs."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEnded(ChangeEvent):
+    """What was replaced has ended too: the change is complete."""
+
+    revision: int
+    seconds: float
+    """From the switch until now."""
+    moved: int
+    """Messages that were on their way on the routes it touched."""
+    gaps: tuple[tuple[str, float], ...]
+    """Actors that had to end before their successors started, and for how many seconds they were not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFailed(ChangeEvent):
+    """It came to nothing: what ran before runs on."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessageLost(Event):
     """A receipt was collected unsettled: a defect of this program."""
 

@@ -53,12 +53,22 @@ class Groups:
             self._by_member[name] = group
 
     def of(self, child: Child) -> Group | None:
+        """None also for one that is to take a member's place, or has given it away."""
+        if self._supervisor.children.get(child.name) is not child:
+            return None
         return self._by_member.get(child.name)
 
     def leave_alone(self, child: Child) -> None:
         """An operator decides about this one now, not the restart of its group."""
         if (group := self.of(child)) is not None:
             group.returning.discard(child.name)
+
+    def remove(self, name: str) -> None:
+        """Supervise its members apart from now on; what is being done with the group ends."""
+        for member in [member for member, group in self._by_member.items() if group.name == name]:
+            del self._by_member[member]
+        if (running := self._tasks.pop(name, None)) is not None:
+            running.cancel()
 
     def forget(self, child: Child) -> None:
         """It leaves its group."""

@@ -213,6 +213,21 @@ class Line:
                 self._limit -= 1
                 waiting.future.set_result(None)
 
+    def hand_over(self, other: Line) -> list[Envelope]:
+        """Give what waits to the mailbox of a successor, whose bound does not hold it up; returns what that was."""
+        moved = [*self.messages, *(entry for entry in self.lobby if not isinstance(entry, Place))]
+        places = [entry for entry in self.lobby if isinstance(entry, Place)]
+        self.messages.clear()
+        self.lobby.clear()
+        self.lobby.extend(places)
+        self.withdrawn += len(moved)
+        other.messages.extend(moved)
+        other.received += len(moved)
+        other.high_water = max(other.high_water, len(other.messages))
+        other.wake()
+        self._admit()
+        return moved
+
     # What operators use
 
     def __len__(self) -> int:

@@ -15,8 +15,12 @@ class Shared:
     """The `Resources` of running actors. What it makes has a coroutine method `close`."""
 
     def __init__(self, make: Mapping[type[Any], Callable[[str], Any]]) -> None:
-        self._make = make
+        self._make = dict(make)
         self._made: dict[tuple[type[Any], str], Any] = {}
+
+    def learn(self, kind: type[Any], make: Callable[[str], Any]) -> None:
+        """Things of this kind are made like this from now on."""
+        self._make[kind] = make
 
     def get(self, kind: type[T], name: str = "") -> T:
         made = self._made.get((kind, name))
@@ -31,6 +35,17 @@ class Shared:
     def named(self) -> list[tuple[str, Any]]:
         """The connections among those that were made, by their names."""
         return [(name, made) for (_, name), made in self._made.items() if name]
+
+    def supersede(self, kind: type[Any], name: str) -> Any:
+        """Let the next who asks for it have a new one; returns the old one, which is the caller's to close."""
+        return self._made.pop((kind, name), None)
+
+    def reinstate(self, kind: type[Any], name: str, made: Any) -> Any:
+        """Undo that; returns the new one, if there is one by now."""
+        newer = self._made.pop((kind, name), None)
+        if made is not None:
+            self._made[kind, name] = made
+        return newer
 
     async def close(self) -> None:
         """Close all of them, the last one first; one that cannot be closed keeps no other open."""

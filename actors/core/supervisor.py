@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from math import inf
 from random import random as _random
-from typing import Any, Literal
+from typing import Any
 
 import pykka
-from pykka import messages as pykka_messages
 
 from actors.core.actor import Drain
 from actors.core.child import Child, ChildSpec
 from actors.core.clock import Clock, Timer
+from actors.core.ending import Afterwards, Endings
 from actors.core.envelope import Envelope
 from actors.core.events import (
     ActorCrashed,
@@ -25,22 +25,13 @@ from actors.core.events import (
     ActorStopped,
     Event,
     Events,
-    Notice,
 )
 from actors.core.family import Family, Member
 from actors.core.future import LoopFuture
 from actors.core.group import Group, Groups
 from actors.core.restart import Again, GiveUp, Leave, decide
 
-__all__ = ["Group", "Supervisor"]
-
-CANCELLED_AT_MOST = 2
-"""How often an actor that does not end in time is cancelled: in its handler, and in its `on_stop`."""
-
 CANCELLED_TIMEOUT_S = 5.0
-
-Afterwards = Literal["stopped", "restarting", "failed"]
-"""What a child is when it has ended as it was asked to."""
 
 
 class _Observer:
@@ -62,15 +53,6 @@ class _Observer:
             self.supervisor._ended(self.child, error)
 
 
-@dataclass(slots=True)
-class _Ending:
-    """A child was asked to end."""
-
-    done: asyncio.Future[None]
-    then: Afterwards
-    event: Event | None
-
-
 class Supervisor:
     """Every actor is a child of it: `one_for_one`, unless a group names another strategy.
 
@@ -86,8 +68,12 @@ class Supervisor:
         self._clock = clock
         self._random = random
         self._groups = Groups(self, clock)
+        self._unnamed: dict[Child, None] = {}
+        """Those that are to take the place of the child of their name, and those that gave theirs away."""
+        self._barred: set[Child] = set()
+        """Those that nobody starts: another one needs what they would hold."""
         self._timers: dict[Child, Timer] = {}
-        self._endings: dict[Child, _Ending] = {}
+        self._endings = Endings(events)
 
     # Children
 
@@ -104,6 +90,34 @@ class Supervisor:
         """Supervise these children together from now on."""
         self._groups.add(group)
 
+    def ungroup(self, name: str) -> None:
+        """Supervise the members of the group of this name each for itself from now on."""
+        self._groups.remove(name)
+
+    def beside(self, spec: ChildSpec, *, enabled: bool = True) -> Child:
+        """Make a child that is to take the place of the one of its name, without starting it."""
+        child = Child(spec, self._clock, self.events)
+        self._unnamed[child] = None
+        child.become("stopped" if enabled else "disabled")
+        return child
+
+    def succeed(self, child: Child) -> Child:
+        """From now on `child` is the one of its name; returns the one before, which `dismiss` ends."""
+        predecessor = self.children[child.name]
+        del self._unnamed[child]
+        self._unnamed[predecessor] = None
+        self._groups.leave_alone(predecessor)
+        self.children[child.name] = child
+        return predecessor
+
+    async def dismiss(self, children: Iterable[Child], *, timeout_s: float = inf) -> None:
+        """Stop and forget children that have no name: those that were to succeed, and those that were succeeded."""
+        children = [child for child in children if child in self._unnamed]
+        await self._stop(children, timeout_s)
+        for child in children:
+            self._forget(child)
+            del self._unnamed[child]
+
     def family(self, name: str) -> Family:
         """Where the child of this name starts children of its own."""
         return self.families.setdefault(name, Family(name, self.events))
@@ -115,7 +129,10 @@ class Supervisor:
 
     def start(self, name: str) -> Child:
         """Start a child; `Child.settled` waits until it is ready. Starting what runs does nothing."""
-        child = self.children[name]
+        return self.begin(self.children[name])
+
+    def begin(self, child: Child) -> Child:
+        """Start a child, also one without a name."""
         if child.state in ("stopped", "failed", "disabled", "restarting"):
             self._cancel_timer(child)
             self._groups.leave_alone(child)
@@ -142,7 +159,7 @@ class Supervisor:
         else:
             self._groups.leave_alone(child)
             self._ask_to_stop(child, "restarting", None)
-            await self._see_off([child])
+            await self._endings.wait([child])
             if child.state == "restarting":
                 self.incarnate(child)
         return child
@@ -152,48 +169,62 @@ class Supervisor:
 
         One that does not end even so is reported, and stays `stopping` until it does.
         """
-        children = [self.children[name] for name in names]
+        await self._stop([self.children[name] for name in names], timeout_s)
+
+    async def _stop(self, children: Sequence[Child], timeout_s: float = inf) -> None:
         for child in children:
             self._groups.leave_alone(child)
             self._ask_to_stop(child, "stopped", ActorStopped(child.name))
-        await self._see_off(children, timeout_s)
-        families = [self.families[child.name] for child in children if child.name in self.families]
+        await self._endings.wait(children, timeout_s)
+        families = [family for child in children if (family := self._family_of(child)) is not None]
         for family in families:
             family.dismiss()
         await asyncio.gather(*(family.gone(timeout_s) for family in families))
 
-    async def remove(self, names: Iterable[str]) -> None:
+    async def remove(self, names: Iterable[str], *, timeout_s: float = inf) -> None:
         """Stop these children and forget them."""
         names = tuple(names)
-        await self.stop(names)
+        await self.stop(names, timeout_s=timeout_s)
         for name in names:
-            child = self.children.pop(name)
-            self.families.pop(name, None)
+            child = self.children[name]
             self._groups.forget(child)
-            # From here on nobody hears of one that does not end.
-            child.actor = None
-            if (ending := self._endings.pop(child, None)) is not None:
-                ending.done.set_result(None)
+            del self.children[name]
+            self.families.pop(name, None)
+            self._forget(child)
+
+    def _forget(self, child: Child) -> None:
+        """From here on nobody hears of one that does not end."""
+        child.actor = None
+        self._barred.discard(child)
+        self._endings.forget(child)
+
+    def _family_of(self, child: Child) -> Family | None:
+        """Its children. They belong to a name, so that they outlive who hands them over with it."""
+        return self.families.get(child.name) if self.children.get(child.name) is child else None
 
     async def stop_all(self, *, timeout_s: float = inf) -> None:
         """Stop everything, also what is about to be restarted."""
         regrouping = self._groups.cancel()
-        await self.stop(tuple(self.children), timeout_s=timeout_s)
+        await self._stop([*self._unnamed, *self.children.values()], timeout_s)
         if regrouping:
             await asyncio.wait(regrouping, timeout=CANCELLED_TIMEOUT_S)
 
     async def drain(self, names: Sequence[str], timeout_s: float) -> None:
         """Tell sources to stop taking in, and wait until each has; those that are not ready yet are stopped."""
+        await self.drain_children([self.children[name] for name in names], timeout_s)
+
+    async def drain_children(self, children: Sequence[Child], timeout_s: float) -> None:
+        """The same, also of those without a name."""
         waits: list[asyncio.Task[Any]] = []
         loop = asyncio.get_running_loop()
-        for child in [self.children[name] for name in names]:
+        for child in children:
             if child.state == "ready":
                 reply = LoopFuture()
                 child.mailbox.put(Envelope(Drain(), reply))
                 waits.append(loop.create_task(reply.wait(timeout_s)))
-        unready = [name for name in names if self.children[name].state in ("starting", "restarting")]
+        unready = [child for child in children if child.state in ("starting", "restarting")]
         if unready:
-            waits.append(loop.create_task(self.stop(unready)))
+            waits.append(loop.create_task(self._stop(unready)))
         if waits:
             _, late = await asyncio.wait(waits, timeout=timeout_s)
             for task in late:
@@ -202,7 +233,9 @@ class Supervisor:
     # Starting
 
     def incarnate(self, child: Child) -> None:
-        """Make an actor for a child that has none, and run it."""
+        """Make an actor for a child that has none, and run it; one that gives way stays as it is."""
+        if child in self._barred:
+            return
         child.forget_standing()
         child.become("starting")
         self.events.emit(ActorStarted(child.name))
@@ -230,72 +263,42 @@ class Supervisor:
 
     def is_up(self, child: Child) -> bool:
         """Whether it runs or is about to, and nobody asked it to stop."""
-        ending = self._endings.get(child)
+        ending = self._endings.of(child)
         return child.state in ("starting", "ready", "restarting") or (ending is not None and ending.then != "stopped")
+
+    async def give_way(self, child: Child) -> None:
+        """Stop a child for the one that is to succeed it, whatever else is done with it until `come_back`."""
+        self._barred.add(child)
+        await self.end(child, "restarting")
+
+    def come_back(self, child: Child) -> None:
+        """It need not give way after all."""
+        if child in self._barred:
+            self._barred.discard(child)
+            if child.state == "restarting":
+                self.incarnate(child)
 
     async def end(self, child: Child, then: Afterwards, event: Event | None = None) -> None:
         """Stop a child for its group's sake; what an operator has asked for goes before that."""
-        ending = self._endings.get(child)
+        ending = self._endings.of(child)
         if ending is None or ending.then != "stopped":
             self._ask_to_stop(child, then, event)
-        await self._see_off([child])
+        await self._endings.wait([child])
 
     def _ask_to_stop(self, child: Child, then: Afterwards, event: Event | None) -> None:
         self._cancel_timer(child)
-        ending = self._endings.get(child)
-        if ending is not None:
-            ending.then, ending.event = then, event
-        elif child.actor is not None:
-            self._endings[child] = _Ending(asyncio.get_running_loop().create_future(), then, event)
-            child.become("stopping")
-            child.mailbox.put(Envelope(pykka_messages._ActorStop()))
-        elif child.state == "restarting" and then != "restarting":
-            self._rest(child, then, event)
-        elif child.state == "failed" and then == "stopped":
-            child.become("stopped")
-
-    async def _see_off(self, children: Sequence[Child], timeout_s: float = inf) -> None:
-        """Wait until those of them that were asked to end have ended."""
-        by_timeout: dict[float, dict[asyncio.Future[None], Child]] = {}
-        for child in children:
-            if (ending := self._endings.get(child)) is not None:
-                by_timeout.setdefault(min(child.spec.stop_timeout_s, timeout_s), {})[ending.done] = child
-        await asyncio.gather(*(self._within(limit, waiting) for limit, waiting in by_timeout.items()))
-
-    async def _within(self, timeout_s: float, waiting: Mapping[asyncio.Future[None], Child]) -> None:
-        for cancelled in range(CANCELLED_AT_MOST + 1):
-            _, late = await asyncio.wait(waiting, timeout=timeout_s)
-            if not late:
-                return
-            for child in [waiting[done] for done in late]:
-                if cancelled < CANCELLED_AT_MOST:
-                    assert child.actor is not None
-                    child.actor._task.cancel()
-                else:
-                    self._endings[child].then = "stopped"
-                    self.events.emit(Notice(f"actor {child.name} does not end, though it was cancelled", "error"))
-
-    def _rest(self, child: Child, state: Afterwards, event: Event | None) -> None:
-        child.become(state)
-        if event is not None:
-            self.events.emit(event)
-        if state != "restarting":
-            child.mailbox.refuse_askers()
+        self._endings.ask(child, then, event)
 
     # What follows when one ended
 
     def _ended(self, child: Child, error: Exception | None) -> None:
         child.actor = None
-        if (family := self.families.get(child.name)) is not None:
+        if (family := self._family_of(child)) is not None:
             family.dismiss()
         if error is not None:
             child.why = f"{type(error).__name__}: {error}"
             self.events.emit(ActorCrashed(child.name, error))
-        ending = self._endings.pop(child, None)
-        if ending is not None:
-            self._rest(child, ending.then, ending.event)
-            if not ending.done.done():
-                ending.done.set_result(None)
+        if self._endings.ended(child):
             return
         group = self._groups.of(child)
         own = child.spec.policy
@@ -304,10 +307,10 @@ class Supervisor:
         decision = decide(policy, history, self._clock.now(), crashed=error is not None, random=self._random())
         match decision:
             case Leave():
-                self._rest(child, "stopped", ActorStopped(child.name))
+                self._endings.rest(child, "stopped", ActorStopped(child.name))
             case GiveUp(restarts):
                 failure = ActorFailed(child.name, restarts, policy.within_s, error)
-                self._rest(child, "failed", failure)
+                self._endings.rest(child, "failed", failure)
                 if group is not None:
                     self._groups.fail(group, failure)
             case Again(delay_s, history):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from actors.connections.http_client import Answer, ClientTls, HttpClient, UnreachableError
+from actors.connections.http_client import Answer, ClientTls, HttpClient, UnreachableError, tls_context
 from actors.connections.http_outcomes import failure
+from actors.connections.reach import reach
 from actors.connections.tcp_probe import until_connectable
 from actors.core.actor import AsyncioActor
-from actors.core.errors import DecodeError, DeliveryError
+from actors.core.errors import DecodeError, DeliveryError, RouterError
 from actors.core.events import Notice
+from actors.core.examination import ExamineContext, Finding
 from actors.core.message import Message, Reply
 from actors.core.spec import Context, Options, endpoint
 from actors.kit import cloudevents, codecs
@@ -129,7 +133,24 @@ class HttpOptions(Options):
         return self
 
 
-@endpoint("http", options=HttpOptions, target=True, replies=True)
+async def _examine(options: HttpOptions, context: ExamineContext) -> Sequence[Finding]:
+    """No request is sent: any might have an effect."""
+    address, origin = options.url.address, options.url.origin
+    if address is None or origin is None:
+        hosts = ", ".join(options.allow_hosts)
+        return [Finding("ok", f"each message says to which host ({hosts}): none was tried")]
+    tls = None
+    if origin.lower().startswith("https:"):
+        given = ClientTls() if options.tls is None else ClientTls(**options.tls.model_dump())
+        try:
+            tls = await asyncio.to_thread(tls_context, given)
+        except RouterError as error:
+            return [Finding("problem", str(error), "correct `tls`")]
+    found = await reach(*address, tls=tls, time=context.clock.time)
+    return [found if found.level == "problem" else found._replace(text=f"{found.text}; no request was sent")]
+
+
+@endpoint("http", options=HttpOptions, target=True, replies=True, examine=_examine)
 class Http(AsyncioActor):
     """Sends each message as an HTTP request; 2xx is delivered, and the answer is the reply.
 

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, field_validator, model_validator
 
-from actors.connections.mqtt import properties, reasons
+from actors.connections.mqtt import limits, properties, reasons
 from actors.connections.mqtt.connection import MqttConnection
-from actors.connections.mqtt.protocol import PACKET_IDS, Arrival, Publish, Subscription
+from actors.connections.mqtt.consumer import Consumer
+from actors.connections.mqtt.filters import FilterTree
+from actors.connections.mqtt.options import MqttConnectionOptions
+from actors.connections.mqtt.protocol import PACKET_IDS, Publish, Subscription
 from actors.connections.mqtt.publisher import Publisher
 from actors.connections.mqtt.subscriber import Subscriber
 from actors.connections.mqtt.topics import TopicTemplate, check_filter
 from actors.connections.mqtt.traffic import Traffic
 from actors.core.actor import AsyncioActor
+from actors.core.connection import ConnectionTo
 from actors.core.deferred import Deferred
-from actors.core.errors import BackPressureError, DecodeError, ExpressionError, RouterError
-from actors.core.events import Notice
-from actors.core.message import Message, Receipt
-from actors.core.spec import ConnectionTo, Context, Options, endpoint
+from actors.core.errors import DeliveryError
+from actors.core.examination import ExamineContext, Finding
+from actors.core.hop import Hop
+from actors.core.message import Message
+from actors.core.option_problem import OptionProblem, refuse
+from actors.core.spec import Context, Options, endpoint
+from actors.core.succession import Succession
 from actors.kit import codecs
 from actors.kit.expressions import Template, TemplateTree
 from actors.kit.units import Between, Duration
 
 FOR_SOURCES: Final = ("group", "session", "receive_maximum", "retained", "decode", "id", "key")
 FOR_TARGETS: Final = ("payload", "headers", "retain", "expiry", "require_subscriber", "republish", "in_flight")
+OF_SESSIONS: Final = ("connection", "qos", "group", "session", "receive_maximum", "retained")
+NOT_FOR_QOS_0: Final = ("session", "require_subscriber", "republish")
 
 PropertyName = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
 
@@ -45,7 +54,8 @@ class MqttOptions(Options):
     """Share the messages with the other subscribers of this group: each goes to one of them."""
     session: Annotated[Duration, Between("0s", "365d")] = Duration("1d")
     """How long the broker keeps what arrives while the router is away, and what is not acknowledged (MQTT 3.1.1:
-    as long as it likes); `0s`: not at all."""
+    as long as it likes; `embedded:`: as long as it runs); `0s`: not at all. A filter that has left `subscribe`
+    leaves the session too; what came under it by then still arrives."""
     receive_maximum: int = Field(1000, ge=1, le=PACKET_IDS)
     """How many messages the broker sends before one is acknowledged (MQTT 5); beyond that they wait there."""
     retained: bool = True
@@ -69,10 +79,12 @@ class MqttOptions(Options):
     expiry: Annotated[Duration, Between("1s", "365d")] | None = None
     """How long the broker keeps it for whoever is away (MQTT 5); a message that expires sooner takes that along."""
     require_subscriber: bool = False
-    """Whether "no matching subscribers" is a failed attempt (MQTT 5, where the broker says so); QoS 1 and 2."""
+    """Whether "no matching subscribers" is a failed attempt (MQTT 5, where the broker says so); QoS 1 and 2.
+    mosquitto says it with QoS 1 only."""
     republish: Annotated[Duration, Between("100ms", "1m")] | None = None
     """Publish again, with the same id, what was acknowledged so shortly before the connection broke: the broker
-    may not have saved it. QoS 1 and 2."""
+    may not have saved it. What it refuses then, also for want of a required subscriber, is tried again for 5
+    minutes. QoS 1 and 2."""
     in_flight: int = Field(1000, ge=1, le=PACKET_IDS)
     """How many publishes may wait for the broker's acknowledgement; the route's `concurrency` bounds them too."""
 
@@ -88,25 +100,71 @@ class MqttOptions(Options):
             check_filter(filter_)
         return filters
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if not self.subscribe and self.publish is None:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _consistent(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        options = handler(value)
+        if not options.subscribe and options.publish is None:
             raise ValueError("give 'subscribe', 'publish' or both")
-        for needed, given, names in (
+        refuse(options._problems(), cls, value)
+        return options
+
+    def _problems(self) -> Iterator[OptionProblem]:
+        given = self.model_fields_set
+        for needed, is_given, names in (
             ("subscribe", bool(self.subscribe), FOR_SOURCES),
             ("publish", self.publish is not None, FOR_TARGETS),
         ):
             for name in names:
-                if not given and name in self.model_fields_set:
-                    raise ValueError(f"'{name}' needs '{needed}'")
-        for name in ("require_subscriber", "republish"):
-            if not self.qos and getattr(self, name):
-                raise ValueError(f"'{name}' needs QoS 1 or 2: nothing is acknowledged with QoS 0")
-        return self
+                if not is_given and name in given:
+                    yield OptionProblem((name,), f"needs '{needed}'", "add that, or remove this")
+        if not self.qos:
+            for name in NOT_FOR_QOS_0:
+                if name in given and getattr(self, name):
+                    yield OptionProblem(
+                        (name,), "with QoS 0 nothing is acknowledged, and nothing kept", "remove 'qos: 0'"
+                    )
 
     def subscriptions(self) -> tuple[Subscription, ...]:
         prefix = "" if self.group is None else f"$share/{self.group}/"
         return tuple(Subscription(prefix + each, self.qos, self.retained) for each in self.subscribe)
+
+
+def _hop(options: MqttOptions, connections: Mapping[str, MqttConnectionOptions]) -> Hop:
+    asked = [name for name in MqttOptions.model_fields if name in options.model_fields_set and getattr(options, name)]
+    if not options.retained:
+        asked.append("retained")
+    return limits.hop(connections["connection"], options.qos, asked)
+
+
+def _echoes(targets: Mapping[str, MqttOptions], sources: Mapping[str, MqttOptions]) -> Iterator[tuple[str, str]]:
+    filters = FilterTree[tuple[str, str]]()
+    for name, options in sources.items():
+        for filter_ in options.subscribe:
+            filters.add(filter_, (name, options.connection))
+    for name, options in targets.items():
+        if options.publish is not None:
+            for source, connection in filters.matching(options.publish.filter):
+                if connection == options.connection:
+                    yield name, source
+
+
+def _succession(before: MqttOptions, after: MqttOptions) -> Succession:
+    """A session is one client's at a time: another one of the same source begins when the one before has ended."""
+    if not before.subscribe and not after.subscribe:
+        return "beside"
+    if before.subscribe and after.subscribe and any(getattr(before, n) != getattr(after, n) for n in OF_SESSIONS):
+        return "break"
+    return "handed_over"
+
+
+async def _examine(options: MqttOptions, context: ExamineContext) -> Sequence[Finding]:
+    from actors.connections.mqtt.examination import examine_actor
+
+    publishes = None if options.publish is None else (options.qos, options.retain)
+    connection = context.connections[options.connection]
+    assert isinstance(connection, MqttConnectionOptions), "validated"
+    return await examine_actor(connection, context, options.subscriptions(), publishes=publishes)
 
 
 @endpoint(
@@ -114,7 +172,11 @@ class MqttOptions(Options):
     options=MqttOptions,
     source=lambda options: bool(options.subscribe),
     target=lambda options: options.publish is not None,
-    relays=False,
+    relays=False,  # the broker acknowledges a publish, whoever gets it
+    hop=_hop,
+    echoes=_echoes,
+    succession=_succession,
+    examine=_examine,
 )
 class Mqtt(AsyncioActor):
     """Receives what is published to subscribed topics, and publishes what is delivered to it.
@@ -134,19 +196,35 @@ class Mqtt(AsyncioActor):
         self.concurrency = options.in_flight
         self._options = options
         self._context = context
-        self._draining = False
-        self._templated = options.id is not None or options.key is not None
-        self._subscriber: Subscriber | None = None
-        self._waiting: deque[tuple[Message, _Taken | None]] = deque()
-        """What the routes have no room for. QoS 1 and 2: no more than the broker sends unacknowledged."""
-        self._missed = 0
+        # What each message needs is read here, once: an attribute of a pydantic model costs four times one of ours.
+        self._qos = options.qos
+        self._retain = options.retain
+        self._topic = options.publish
+        self._payload = options.payload
+        self._headers = tuple(options.headers.items())
+        self._requires_subscriber = options.require_subscriber
+        self._now = context.clock.now
+        self._time = context.clock.time
         self._publisher: Publisher | None = None
         self._unwatch: Callable[[], None] | None = None
         self._carries_properties = True
         self._keep_s = 0.0 if options.republish is None else float(options.republish)
-        self._expiry_s = None if options.expiry is None else float(options.expiry)
+        self._expiry_s = None if options.expiry is None else math.ceil(options.expiry)
         self.traffic = Traffic(options.connection)
         """What it has published and consumed."""
+        self._consumer: Consumer | None = None
+        if options.subscribe:
+            self._consumer = Consumer(
+                context,
+                self.traffic,
+                self.spawn,
+                decode=options.decode,
+                id=options.id,
+                key=options.key,
+                max_waiting=options.receive_maximum,
+                # Of an actor that is both, the standing is that of the target.
+                standing=context.standing if options.publish is None else None,
+            )
 
     async def on_start(self) -> None:  # type: ignore[override]  # our hooks may be coroutine functions
         options, context = self._options, self._context
@@ -158,170 +236,101 @@ class Mqtt(AsyncioActor):
             self._publisher = connection.publisher()
             await self._publisher.tried()
             self._unwatch = self._publisher.watch(context.standing)
-        if options.subscribe:
-            self._subscriber = connection.subscriber(
-                self,
-                options.subscriptions(),
-                name=context.name,
-                session_s=int(options.session) if options.qos else 0,
-                receive_maximum=options.receive_maximum,
-            )
-            await self._subscriber.tried()
+        if self._consumer is not None:
+            self._consumer.traffic = self.traffic
+            if not context.succeeds:
+                subscriber = self._subscribe(self._consumer)
+                self._consumer.begin(subscriber)
+                await subscriber.tried()
+
+    def _subscribe(self, consumer: Consumer) -> Subscriber:
+        options, context = self._options, self._context
+        return context.resources.get(MqttConnection, options.connection).subscriber(
+            consumer,
+            options.subscriptions(),
+            name=context.name,
+            session_s=int(options.session) if options.qos else 0,
+            receive_maximum=options.receive_maximum,
+        )
+
+    def take_over(self, predecessor: Mqtt | None) -> None:
+        """Receive from now on, over the predecessor's connection and in its session."""
+        if not self._context.succeeds:
+            return
+        consumer = self._consumer
+        if consumer is None:
+            if predecessor is not None:
+                predecessor.on_drain()
+            return
+        subscriber = None
+        if predecessor is not None and predecessor._consumer is not None:
+            subscriber = consumer.inherit(predecessor._consumer)
+        if subscriber is not None:
+            subscriber.move(consumer, self._options.subscriptions())
+        consumer.begin(subscriber or self._subscribe(consumer))
 
     def on_drain(self) -> None:
-        # What arrives from here on is not acknowledged, and stays with the broker.
-        self._draining = True
-        self._waiting.clear()
+        if self._consumer is not None:
+            self._consumer.drain()
+
+    @property
+    def owed(self) -> int:
+        """Messages that the broker waits for an acknowledgement of, as the source ends."""
+        return 0 if self._consumer is None else self._consumer.owed
 
     async def on_stop(self) -> None:  # type: ignore[override]  # our hooks may be coroutine functions
-        self._draining = True
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
-        subscriber, self._subscriber = self._subscriber, None
-        if subscriber is not None:
-            await subscriber.close()
+        if self._consumer is not None:
+            await self._consumer.close()
 
     # As a target
 
     def on_receive(self, message: Message) -> Deferred:
-        options, now_s = self._options, self._context.clock.time()
-        publisher, topic = self._publisher, options.publish
+        publisher, topic, now_s = self._publisher, self._topic, self._time()
         assert publisher is not None
         assert topic is not None, "only targets are delivered to"
-        sent = _Sent(self, self._context.clock.now())
+        sent = _Sent(self, self._now())
         name = topic.render(message, now_s)
-        if options.payload is None:
+        if self._payload is None:
             body, content_type = properties.payload(message)
         else:
-            body, content_type = codecs.encode(options.payload.render(message, now_s))
-        if not self._carries_properties:
-            sent.publish = Publish(name, body, options.qos, options.retain, sent)
-        else:
-            pairs = properties.user_properties(message)
-            for header, template in options.headers.items():
+            body, content_type = codecs.encode(self._payload.render(message, now_s))
+        publish = Publish(name, body, self._qos, self._retain, sent)
+        if self._carries_properties:
+            publish.content_type = content_type
+            publish.user_properties = pairs = properties.user_properties(message)
+            for header, template in self._headers:
                 pairs.append((header, template.render_text(message, now_s)))
             properties.check_text(pairs)
-            sent.publish = publish = Publish(name, body, options.qos, options.retain, sent, pairs, content_type)
-            if message.attributes:
+            publish.expiry_s = self._expiry_s
+            attributes = message.attributes
+            # Mostly there is none but the subject, which stays here.
+            if len(attributes) > 1 or "subject" not in attributes:
                 publish.response_topic = properties.reply_topic(message)
                 publish.correlation_data = properties.correlation_data(message)
                 publish.expiry_s = properties.expiry_s(message, now_s, self._expiry_s)
-            elif self._expiry_s is not None:
-                publish.expiry_s = int(self._expiry_s)
-        publisher.publish(sent.publish)
+        publisher.publish(publish)
         return sent
 
-    def acknowledged(self, sent: _Sent, reason: int) -> None:
+    def acknowledged(self, sent: _Sent, publish: Publish, reason: int) -> None:
         """The broker has answered."""
         if reason:
-            topic = sent.publish.topic
-            refusal = reasons.refusal(reason, topic, require_subscriber=self._options.require_subscriber)
+            refusal = reasons.refusal(reason, publish.topic, require_subscriber=self._requires_subscriber)
             if refusal is not None:
                 sent.fail(refusal)
                 return
-        self.traffic.acknowledged(self._context.clock.now() - sent.since)
+        self.traffic.acknowledged(self._now() - sent.since)
         if self._keep_s and self._publisher is not None:
-            self._publisher.keep(sent.publish, self._keep_s)
+            self._publisher.keep(publish, self._keep_s, require_subscriber=self._requires_subscriber)
         sent.answer()
-
-    # As a source
-
-    def available(self) -> None:
-        if self._publisher is None:
-            self._context.standing.available()
-
-    def unavailable(self, why: str) -> None:
-        # Of an actor that is both, the standing is that of the target.
-        if self._publisher is None and not self._draining:
-            self._context.standing.unavailable(why)
-
-    def arrived(self, arrival: Arrival) -> None:
-        """A message from the broker: hand it on, or let it wait for room."""
-        if self._draining:
-            return
-        self.traffic.consumed += 1
-        receipt = _Taken(self, arrival) if arrival.qos else None
-        context = self._context
-        now_s = context.clock.time()
-        try:
-            data = codecs.decode(arrival.payload, arrival.content_type, self._options.decode)
-            message = properties.message_of(arrival, context.name, data, now_s)
-            if self._templated:
-                message = self._completed(message)
-        except (DecodeError, ExpressionError) as error:
-            message = properties.message_of(arrival, context.name, arrival.payload, now_s)
-            reason: Literal["undecodable", "expression"] = (
-                "undecodable" if isinstance(error, DecodeError) else "expression"
-            )
-            context.outlet.reject(message, receipt, reason=reason, error=str(error))
-            return
-        if self._waiting:
-            self._wait(message, receipt)
-            return
-        try:
-            context.outlet.offer(message, receipt)
-        except BackPressureError:
-            self._wait(message, receipt)
-        except RouterError as error:
-            if receipt is not None:
-                receipt.refuse(error)
-
-    def _completed(self, message: Message) -> Message:
-        options, now_s = self._options, message.time
-        if options.id is not None:
-            given = options.id.render_text(message, now_s)
-            if given:
-                message = message._replace(id=given[: properties.LONGEST_ID])
-        if options.key is not None:
-            message = message.with_attributes(partitionkey=options.key.render_text(message, now_s))
-        return message
-
-    def _wait(self, message: Message, receipt: _Taken | None) -> None:
-        waiting = self._waiting
-        if receipt is None and len(waiting) >= self._options.receive_maximum:
-            # The broker does not wait for QoS 0, and promises nothing.
-            if not self._missed:
-                text = f"{self._context.name}: no room for messages of QoS 0, which are left out"
-                self._context.events.emit(Notice(text, "warning"))
-            self._missed += 1
-            return
-        waiting.append((message, receipt))
-        if len(waiting) == 1:
-            self.spawn(self._pour())
-
-    async def _pour(self) -> None:
-        """Hand on what waits, in its order, as there is room for it."""
-        waiting, outlet = self._waiting, self._context.outlet
-        while waiting:
-            message, receipt = waiting[0]
-            try:
-                await outlet.put(message, receipt)
-            except RouterError as error:
-                if receipt is not None:
-                    receipt.refuse(error)
-            if waiting and waiting[0][0] is message:
-                waiting.popleft()
-        self._missed = 0
-
-    def taken(self, arrival: Arrival) -> None:
-        """It is safe."""
-        if self._subscriber is not None:
-            self._subscriber.acknowledge(arrival)
-
-    def refused(self, arrival: Arrival, error: RouterError) -> None:
-        """It could not be made safe: the broker keeps it."""
-        if self._subscriber is not None and not self._draining:
-            self._context.events.emit(Notice(f"{self._context.name}: not acknowledged: {error}", "error"))
-            self._subscriber.give_back(arrival)
 
 
 class _Sent(Deferred):
     """A publish that the broker has not answered."""
 
-    __slots__ = ("_mqtt", "publish", "since")
-
-    publish: Publish
+    __slots__ = ("_mqtt", "since")
 
     def __init__(self, mqtt: Mqtt, since: float) -> None:
         super().__init__()
@@ -329,25 +338,8 @@ class _Sent(Deferred):
         self.since = since
         """Monotonic seconds."""
 
-    def acknowledged(self, reason: int) -> None:
-        self._mqtt.acknowledged(self, reason)
+    def acknowledged(self, publish: Publish, reason: int) -> None:
+        self._mqtt.acknowledged(self, publish, reason)
 
-    def failed(self, error: Any) -> None:
+    def failed(self, publish: Publish, error: DeliveryError) -> None:
         self.fail(error)
-
-
-class _Taken(Receipt):
-    """A message that the broker waits for an acknowledgement of."""
-
-    __slots__ = ("_arrival", "_mqtt")
-
-    def __init__(self, mqtt: Mqtt, arrival: Arrival) -> None:
-        super().__init__()
-        self._mqtt = mqtt
-        self._arrival = arrival
-
-    def on_accepted(self) -> None:
-        self._mqtt.taken(self._arrival)
-
-    def on_refused(self, error: RouterError) -> None:
-        self._mqtt.refused(self._arrival, error)

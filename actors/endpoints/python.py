@@ -6,8 +6,12 @@ import asyncio
 import importlib
 import inspect
 import re
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import Any, Final, cast
 
 import pykka
@@ -15,8 +19,10 @@ from pydantic import Field, field_validator
 
 from actors.core.actor import AsyncioActor
 from actors.core.errors import RouterError
+from actors.core.examination import ExamineContext, Finding
 from actors.core.outlet import Outlet
 from actors.core.spec import Context, Options, Standing, endpoint
+from actors.core.succession import Succession
 from actors.core.thread import ThreadBridge, ThreadOutlet
 
 CLASS_PATH: Final = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
@@ -42,7 +48,42 @@ class ActorClassError(RouterError):
     """What `class` names cannot be used; the message says why."""
 
 
-@endpoint("python", options=PythonOptions, source=True, target=True, replies=True)
+async def _examine(options: PythonOptions, context: ExamineContext) -> Sequence[Finding]:
+    """Its module is looked for and not imported: that would run it."""
+    module = options.class_.partition(":")[0]
+    found = await asyncio.to_thread(_place, module, context.directory)
+    if found is None:
+        advice = "install its package, or put it beside the topology"
+        return [Finding("problem", f"there is no module {module}", advice)]
+    return [Finding("ok", f"{module} is {found}; it was not imported")]
+
+
+def _place(module: str, folder: Path) -> str | None:
+    """Where a module is, as it is found when the router runs: what is installed goes before the topology's folder."""
+    package = module.partition(".")[0]
+    spec = PathFinder.find_spec(package, [*sys.path, str(folder.resolve())])
+    return None if spec is None else spec.origin or package
+
+
+def _succession(before: PythonOptions, after: PythonOptions) -> Succession:
+    """A class of the user's is asked where it has been imported, which another one may not have been."""
+    module, _, name = before.class_.partition(":")
+    if before.class_ == after.class_ and module in sys.modules:
+        found = _found(sys.modules[module], name)
+        if isinstance(found, type) and issubclass(found, AsyncioActor) and hasattr(found, "take_over"):
+            return "handed_over"
+    return "break"
+
+
+@endpoint(
+    "python",
+    options=PythonOptions,
+    source=True,
+    target=True,
+    replies=True,
+    succession=_succession,
+    examine=_examine,
+)
 class Python(AsyncioActor):
     """Runs an actor class of your own: an `AsyncioActor` on the router's loop, or a `pykka.ThreadingActor`.
 
@@ -51,6 +92,9 @@ class Python(AsyncioActor):
     more. `on_receive` gets each message, and what it returns is the reply. A `DeliveryError` is a failed
     attempt; any other exception is a crash, and the actor is started anew. A threading actor may block: the
     loop does not wait for it, and calls of its outlet return when the loop has carried them out.
+
+    Where `args` change in a running router, the old actor ends before the new one starts, unless the class, an
+    `AsyncioActor`, has a method `take_over`.
     """
 
     def __new__(cls, options: PythonOptions, context: Context) -> AsyncioActor:  # type: ignore[misc]  # the user's
@@ -85,11 +129,17 @@ def load(path: str) -> type[AsyncioActor] | type[pykka.ThreadingActor]:
         found: Any = importlib.import_module(module)
     except Exception as error:
         raise ActorClassError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
-    for part in name.split("."):
-        found = getattr(found, part, None)
+    found = _found(found, name)
     if not isinstance(found, type) or not issubclass(found, AsyncioActor | pykka.ThreadingActor):
         raise ActorClassError(f"{path} is no AsyncioActor and no pykka.ThreadingActor")
     return found
+
+
+def _found(module: Any, name: str) -> Any:
+    """What a module has by a dotted name; None where it has nothing."""
+    for part in name.split("."):
+        module = getattr(module, part, None)
+    return module
 
 
 def _arguments(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Final, Self
@@ -13,12 +14,16 @@ from actors.core.errors import RouterError
 from actors.core.events import Notice
 from actors.core.message import Message
 from actors.core.spec import Context, Options, endpoint
+from actors.core.succession import Succession
 from actors.kit.expressions import TemplateTree
 from actors.kit.schedule import Cron, Every
 from actors.kit.units import Between, Duration
 
 LONGEST_SLEEP_S: Final = 30.0
 """After so long a wait the wall clock is looked at again, since somebody may have set it."""
+
+EARLY_S: Final = 0.001
+"""So near a tick is due: the times of both clocks cannot tell it better."""
 
 
 class TimerOptions(Options):
@@ -61,7 +66,11 @@ class TimerOptions(Options):
         return Every(float(self.every))
 
 
-@endpoint("timer", options=TimerOptions, source=True)
+def _succession(before: TimerOptions, after: TimerOptions) -> Succession:
+    return "handed_over"
+
+
+@endpoint("timer", options=TimerOptions, source=True, succession=_succession)
 class Timer(AsyncioActor):
     """Sends a message whenever it is due; its id is the timer's name and that time.
 
@@ -76,44 +85,92 @@ class Timer(AsyncioActor):
         self._context = context
         self._schedule = options.schedule()
         self._draining = False
+        self._pace: asyncio.Task[None] | None = None
+        self._due_s = math.inf
+        """When the next tick is due: monotonic seconds for `every`, epoch seconds for `cron`."""
+        self._sending = 0
 
     def on_start(self) -> None:
-        schedule = self._schedule
-        self.spawn(self._steadily(schedule) if isinstance(schedule, Every) else self._by_the_clock(schedule))
+        if not self._context.succeeds:
+            self._begin(self._context.clock.time())
+
+    def take_over(self, predecessor: Timer | None) -> None:
+        """Tick from now on: what was due before is the predecessor's."""
+        if not self._context.succeeds:
+            return
+        self._begin(self._context.clock.time() if predecessor is None else predecessor.leave())
+
+    def leave(self) -> float:
+        """Tick no more, but for what is due by now; returns how far that goes: epoch seconds."""
+        clock, schedule = self._context.clock, self._schedule
+        reached_s = now_s = clock.time()
+        if self._pace is None or self._draining:
+            return reached_s
+        due_s = self._due_s
+        if isinstance(schedule, Every):
+            # The steady pace may be ahead of the clock, or behind it: what counts is what it has come to.
+            left_s = self._due_s - clock.now()
+            due_s = schedule.nearest(now_s + left_s)
+            reached_s = due_s if 0 < left_s < EARLY_S else due_s - left_s
+        self._draining = True
+        if not self._sending:
+            self._pace.cancel()
+            if due_s <= reached_s:
+                self.spawn(self._tick(due_s))
+        return reached_s
+
+    @property
+    def owed(self) -> int:
+        """Ticks that wait for room."""
+        return self._sending
 
     def on_drain(self) -> None:
         self._draining = True
 
+    def _begin(self, after_s: float) -> None:
+        """Send what is due after this time."""
+        clock, schedule = self._context.clock, self._schedule
+        if isinstance(schedule, Every):
+            self._due_s = clock.now() + schedule.after(after_s) - clock.time()
+            self._pace = self.spawn(self._steadily(schedule))
+        else:
+            self._due_s = schedule.after(min(after_s, clock.time()))
+            self._pace = self.spawn(self._by_the_clock(schedule))
+
     async def _steadily(self, every: Every) -> None:
         clock = self._context.clock
-        due = clock.now() + every.after(clock.time()) - clock.time()
         while True:
-            await clock.sleep(due - clock.now())
+            await clock.sleep(self._due_s - clock.now())
+            if self._draining:
+                return
             await self._tick(every.nearest(clock.time()))
-            due += every.seconds * max(1, math.ceil((clock.now() - due) / every.seconds))
+            self._due_s += every.seconds * max(1, math.ceil((clock.now() - self._due_s) / every.seconds))
 
     async def _by_the_clock(self, cron: Cron) -> None:
         clock = self._context.clock
         while True:
             seen_s = clock.time()
-            due_s = cron.after(seen_s)
-            while seen_s < due_s:
-                await clock.sleep(min(due_s - seen_s, LONGEST_SLEEP_S))
+            while seen_s < self._due_s:
+                await clock.sleep(min(self._due_s - seen_s, LONGEST_SLEEP_S))
                 now_s = clock.time()
                 if now_s < seen_s:
-                    due_s = cron.after(now_s)
+                    self._due_s = cron.after(now_s)
                 seen_s = now_s
-            await self._tick(due_s)
+            if self._draining:
+                return
+            await self._tick(self._due_s)
+            self._due_s = cron.after(clock.time())
 
     async def _tick(self, due_s: float) -> None:
-        if self._draining:
-            return
         context = self._context
+        self._sending += 1
         try:
             await context.outlet.put(self._message(due_s))
         except RouterError as error:
             text = f"{context.name}: the tick of {_iso(due_s)} is left out: {error}"
             context.events.emit(Notice(text, "warning"))
+        finally:
+            self._sending -= 1
 
     def _message(self, due_s: float) -> Message:
         name, due = self._context.name, _iso(due_s)

@@ -11,30 +11,26 @@ from pydantic import Field, field_validator, model_validator
 from actors.connections import http_answers
 from actors.connections.http_exchange import Exchange
 from actors.connections.http_listener import HttpListener
+from actors.connections.http_paths import PathPattern
+from actors.connections.http_senders import Respond, Sender, Senders
+from actors.connections.http_table import NOWHERE
 from actors.core.actor import AsyncioActor
-from actors.core.clock import Timer
-from actors.core.errors import (
-    BackPressureError,
-    DecodeError,
-    ExpressionError,
-    RouterError,
-    StorageError,
-)
-from actors.core.message import Message, Receipt, Settlement, new_id
+from actors.core.errors import BackPressureError, DecodeError, ExpressionError, StorageError
+from actors.core.hop import Hop
+from actors.core.message import Message, new_id
 from actors.core.spec import Context, Options, endpoint
+from actors.core.succession import Succession
 from actors.kit import cloudevents, codecs
 from actors.kit.compression import UnfoldedTooLargeError, UnknownEncodingError, decompress
 from actors.kit.credentials import Verify
 from actors.kit.expressions import Template
 from actors.kit.units import Between, Duration, Size
 
-Respond = Literal["accepted", "delivered", "reply"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 NEVER_CARRIED: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 ID_HEADERS: Final = ("idempotency-key", "webhook-id")
 LONGEST_ID: Final = 255
-MAY_STILL: Final = "no answer in time; the message was taken in and may still be delivered"
 
 PATH: Final = r"^/[^?#\s]*$"
 
@@ -44,8 +40,9 @@ HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 class WebhookOptions(Options):
     """What a webhook can be told."""
 
-    path: str = Field(json_schema_extra={"pattern": PATH}, examples=["/orders"])
-    """Where it listens, compared exactly as it was sent."""
+    path: str = Field(json_schema_extra={"pattern": PATH}, examples=["/orders", "/orders/{order_id}"])
+    """Where it listens, compared byte for byte. A segment in braces is a parameter: any one segment, whose value,
+    percent-decoded, is a header of the message (`headers.order_id`)."""
     methods: tuple[Method, ...] = Field(("POST",), min_length=1)
     """The HTTP methods it takes."""
     verify: Verify | None = None
@@ -84,6 +81,7 @@ class WebhookOptions(Options):
     def _is_a_path(cls, path: str) -> str:
         if re.fullmatch(PATH, path) is None:
             raise ValueError("a path begins with a slash, and has no ?, no # and no space")
+        PathPattern.parse(path)
         return path
 
     @model_validator(mode="after")
@@ -92,6 +90,13 @@ class WebhookOptions(Options):
         for name in self.headers:
             if name.lower() in secret:
                 raise ValueError(f"the header {name!r} is a credential and never becomes part of a message")
+        return self
+
+    @model_validator(mode="after")
+    def _no_header_twice(self) -> Self:
+        for name in PathPattern.parse(self.path).names:
+            if name in (header.lower() for header in self.headers):
+                raise ValueError(f"the header {name!r} would be the path's parameter and the request's header")
         return self
 
     @property
@@ -103,10 +108,22 @@ class WebhookOptions(Options):
 
 
 def _claims(options: WebhookOptions) -> frozenset[str]:
-    return frozenset(f"path {method} {options.path}" for method in options.methods)
+    path = PathPattern.parse(options.path).anonymous
+    return frozenset(f"path {method} {path}" for method in options.methods)
 
 
-@endpoint("webhook", options=WebhookOptions, source=True, claims=_claims)
+def _succession(before: WebhookOptions, after: WebhookOptions) -> Succession:
+    return "handed_over"
+
+
+@endpoint(
+    "webhook",
+    options=WebhookOptions,
+    source=True,
+    claims=_claims,
+    hop=Hop(acknowledges="each"),
+    succession=_succession,
+)
 class Webhook(AsyncioActor):
     """Takes HTTP requests at a path of the shared listener; each is a message.
 
@@ -125,34 +142,57 @@ class Webhook(AsyncioActor):
         self._headers = tuple(name.lower() for name in options.headers)
         self._templated = any((options.id, options.key, options.message_type, options.subject))
         self._draining = False
-        self._removals: list[Callable[[], None]] = []
-        # In the order of their deadlines, since all wait equally long: one timer is enough.
-        self._waiting: dict[_Waiting, float] = {}
-        self._timer: Timer | None = None
+        self._remove: Callable[[], None] | None = None
+        self._successor: Webhook | None = None
+        self._senders = Senders(
+            context.clock,
+            timeout_s=float(options.timeout),
+            accepted_status=options.accepted_status,
+            delivered_status=options.delivered_status,
+        )
 
     async def on_start(self) -> None:  # type: ignore[override]  # our hooks may be coroutine functions
         listener = self._context.resources.get(HttpListener)
         options = self.options
-        # First of all: webhooks start side by side, and once it is open no path of theirs must be unknown.
-        self._removals.append(listener.add(options.methods, options.path, self._request, max_body=options.max_body))
+        if not self._context.succeeds:
+            # First of all: webhooks start side by side, and once it is open no path of theirs must be unknown.
+            self._remove = listener.add(options.methods, options.path, self._request, max_body=options.max_body)
         await listener.open()
+
+    def take_over(self, predecessor: Webhook | None) -> None:
+        """Requests come here from now on; those that wait for an answer get it from the predecessor."""
+        if not self._context.succeeds:
+            return
+        listener, options = self._context.resources.get(HttpListener), self.options
+        remove = predecessor.leave_to(self) if predecessor is not None else _nothing
+        self._remove = listener.replace(remove, options.methods, options.path, self._request, max_body=options.max_body)
+
+    def leave_to(self, successor: Webhook) -> Callable[[], None]:
+        """Take no more requests in; returns what ends the path."""
+        self._successor = successor
+        remove, self._remove = self._remove, None
+        return remove or _nothing
+
+    @property
+    def owed(self) -> int:
+        """Requests that wait for their answer, but for those whose clients have gone."""
+        return self._senders.owed
 
     def on_drain(self) -> None:
         self._draining = True
 
     def on_stop(self) -> None:
-        while self._removals:
-            self._removals.pop()()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        waiting, self._waiting = self._waiting, {}
-        for receipt in waiting:
-            http_answers.not_now(receipt.exchange, "the router stops; the message may still be delivered")
+        if self._remove is not None:
+            self._remove()
+            self._remove = None
+        self._senders.dismiss()
 
     # A request in
 
     def _request(self, exchange: Exchange) -> None:
+        if self._successor is not None:
+            self._forward(exchange, self._successor)
+            return
         if self._draining:
             http_answers.not_now(exchange, "the router stops")
             return
@@ -175,6 +215,14 @@ class Webhook(AsyncioActor):
             exchange.refuse(400, str(error))
         else:
             self._hand_on(exchange, message)
+
+    def _forward(self, exchange: Exchange, successor: Webhook) -> None:
+        """The head of a request came here, and its body when the path was another's."""
+        options = successor.options
+        if options.path == self.options.path and exchange.method in options.methods:
+            successor._request(exchange)
+        else:
+            exchange.refuse(NOWHERE.status, NOWHERE.detail)
 
     def _message(self, exchange: Exchange, content_type: str | None) -> Message:
         options, headers = self.options, exchange.headers
@@ -202,6 +250,7 @@ class Webhook(AsyncioActor):
             carried |= event.headers
         else:
             id_ = _given_id(exchange)
+        carried |= exchange.parameters
         message = Message(id_, self._context.name, data, carried, type_, self._context.clock.time(), attributes)
         return self._completed(message) if self._templated else message
 
@@ -223,80 +272,18 @@ class Webhook(AsyncioActor):
     def _hand_on(self, exchange: Exchange, message: Message) -> None:
         outlet = self._context.outlet
         respond = self.options.respond or ("accepted" if outlet.safe else "delivered")
-        receipt = _Waiting(self, exchange, message.id, respond)
+        sender = Sender(self._senders, exchange, message.id, respond)
         try:
-            outlet.offer(message, receipt)
+            outlet.offer(message, sender)
         except (BackPressureError, StorageError) as error:
             http_answers.not_taken(exchange, error)
             return
         if exchange.open:
-            self._wait(receipt)
-
-    # Whoever waits for an answer
-
-    def _wait(self, receipt: _Waiting) -> None:
-        deadline = self._context.clock.now() + self.options.timeout
-        self._waiting[receipt] = deadline
-        if self._timer is None:
-            self._timer = self._context.clock.call_at(deadline, self._give_up)
-
-    def answered(self, receipt: _Waiting) -> None:
-        """It does not wait any more."""
-        self._waiting.pop(receipt, None)
-
-    def _give_up(self) -> None:
-        """Answer those that have waited too long, and look again when the next one has."""
-        clock = self._context.clock
-        self._timer = None
-        while self._waiting:
-            receipt, deadline = next(iter(self._waiting.items()))
-            if deadline > clock.now():
-                self._timer = clock.call_at(deadline, self._give_up)
-                return
-            del self._waiting[receipt]
-            receipt.given_up = True
-            receipt.exchange.refuse(504, MAY_STILL, id=receipt.message_id)
+            self._senders.add(sender)
 
 
-class _Waiting(Receipt):
-    """A message whose sender waits."""
-
-    __slots__ = ("_respond", "_webhook", "exchange", "given_up", "message_id")
-
-    def __init__(self, webhook: Webhook, exchange: Exchange, message_id: str, respond: Respond) -> None:
-        super().__init__()
-        self.exchange = exchange
-        self.message_id = message_id
-        self.given_up = False
-        self._webhook = webhook
-        self._respond = respond
-
-    @property
-    def late(self) -> bool:
-        return self.given_up and self._respond == "reply"
-
-    @property
-    def until_accepted(self) -> bool:
-        return self._respond == "accepted"
-
-    def on_accepted(self) -> None:
-        if self._respond == "accepted":
-            self._webhook.answered(self)
-            http_answers.accepted(self.exchange, self.message_id, status=self._webhook.options.accepted_status)
-
-    def on_refused(self, error: RouterError) -> None:
-        self._webhook.answered(self)
-        http_answers.not_taken(self.exchange, error)
-
-    def on_settled(self, settlement: Settlement) -> None:
-        if self._respond == "accepted":
-            return
-        self._webhook.answered(self)
-        if self._respond == "reply" and settlement.outcome == "delivered" and settlement.reply is not None:
-            http_answers.replied(self.exchange, settlement.reply)
-        else:
-            status = self._webhook.options.delivered_status
-            http_answers.settled(self.exchange, self.message_id, settlement, status=status)
+def _nothing() -> None:
+    """There is no path to end."""
 
 
 def _is_one_of(media_types: frozenset[str], content_type: str | None) -> bool:

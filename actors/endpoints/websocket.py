@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
@@ -13,18 +12,20 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from actors.connections import http_answers
 from actors.connections.http_exchange import Exchange
-from actors.connections.http_listener import HttpListener
+from actors.connections.http_listener import FILES_LEFT_TO_OTHERS, HttpListener, most_connections
 from actors.connections.http_paths import PathPattern
 from actors.connections.http_table import Refusal
 from actors.connections.websocket_admission import Admitted, Auth, Origin, admitted
-from actors.connections.websocket_clients import Clients
-from actors.connections.websocket_frames import GOING_AWAY, RESTART, TRY_AGAIN_LATER, encoded
-from actors.connections.websocket_postbox import Parcel, Postbox, Slow
+from actors.connections.websocket_clients import AT_A_TIME, Clients
+from actors.connections.websocket_frames import GOING_AWAY, RESTART, encoded
+from actors.connections.websocket_postbox import ClientMailboxOptions, Parcel, Postbox
+from actors.connections.websocket_rooms import rooms_of
 from actors.core.actor import AsyncioActor
 from actors.core.errors import DecodeError, DeliveryError, ExpressionError
-from actors.core.events import Notice
+from actors.core.examination import ExamineContext, Finding
 from actors.core.message import Message, Reply, new_id
 from actors.core.spec import Context, Options, endpoint
+from actors.core.succession import Succession
 from actors.kit import codecs
 from actors.kit.expressions import Template, TemplateTree
 from actors.kit.units import Between, Duration, Size
@@ -32,11 +33,6 @@ from actors.kit.units import Between, Duration, Size
 if TYPE_CHECKING:
     from actors.connections.websocket_peer import Peer
 
-AT_A_TIME: Final = 128
-"""Clients that are given a message before others on the loop have their turn."""
-
-MOST_ROOMS: Final = 100
-"""Of one client."""
 LONGEST_ID: Final = 255
 OUR_HEADERS: Final = frozenset({"client", "room", "user"})
 
@@ -45,18 +41,6 @@ def _listed(value: Any) -> Any:
     if isinstance(value, str):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
-
-
-class ClientMailboxOptions(Options):
-    """Where messages wait for one client while it reads slowly."""
-
-    capacity: int = Field(100, ge=1, le=10_000)
-    """How many messages wait for a client at most, 1 to 10,000."""
-    size: Annotated[Size, Between("1KiB", "64MiB")] = Size("256KiB")
-    """How many bytes of them, 1KiB to 64MiB; a message that is larger by itself is refused."""
-    overflow: Slow = "disconnect"
-    """When it is full: `disconnect` closes the client with 1013, so that it knows; `drop_oldest` lets it miss what has
-    waited longest."""
 
 
 class PingOptions(Options):
@@ -136,7 +120,33 @@ def _claims(options: WebsocketOptions) -> frozenset[str]:
     return frozenset({f"path GET {PathPattern.parse(options.path).anonymous}"})
 
 
-@endpoint("websocket", options=WebsocketOptions, source=True, target=True, replies=True, claims=_claims, relays=False)
+def _succession(before: WebsocketOptions, after: WebsocketOptions) -> Succession:
+    return "handed_over"
+
+
+async def _examine(options: WebsocketOptions, context: ExamineContext) -> Sequence[Finding]:
+    most = most_connections(options.max_clients)
+    if most >= options.max_clients:
+        return [Finding("ok", f"up to {options.max_clients:,} clients at a time")]
+    text = f"up to {most:,} clients at a time, by the number of files that may be open"
+    if "max_clients" not in options.model_fields_set:
+        return [Finding("ok", text)]
+    wanted = options.max_clients + FILES_LEFT_TO_OTHERS
+    advice = f"let the system allow more, such as LimitNOFILE={wanted} in its systemd unit"
+    return [Finding("warning", f"{text}, and `max_clients` is {options.max_clients:,}", advice)]
+
+
+@endpoint(
+    "websocket",
+    options=WebsocketOptions,
+    source=True,
+    target=True,
+    replies=True,
+    claims=_claims,
+    relays=False,
+    succession=_succession,
+    examine=_examine,
+)
 class Websocket(AsyncioActor):
     """WebSocket clients at a path of the shared listener; each is an actor of its own below this one.
 
@@ -150,6 +160,8 @@ class Websocket(AsyncioActor):
 
     Refused before the upgrade: 401 without proof, 403 from a foreign page, 503 with `max_clients` connected. A client
     is closed with 1001 when the router stops, and with 1012 when this actor crashed; its id is never used again.
+    Where its options change in a running router, clients stay connected, in the rooms and with the mailbox that they
+    came with; they are closed with 1012 where `path`, `auth` or `origins` is another, so that they ask anew.
     """
 
     def __init__(self, options: WebsocketOptions, context: Context) -> None:
@@ -158,12 +170,8 @@ class Websocket(AsyncioActor):
         self.outlet = context.outlet
         self.ignored = 0
         """Messages of clients that no route wanted."""
-        self.conflated = 0
-        """Of clients that have left."""
-        self.disconnected = 0
-        """Clients that were too slow."""
         self._context = context
-        self._clients = Clients()
+        self._clients = Clients(context.name, context.events)
         # No client of another run may have the same id, since messages may wait that long for theirs.
         self._prefix = os.urandom(4).hex()
         self._numbers = count(1)
@@ -181,7 +189,39 @@ class Websocket(AsyncioActor):
         self._manners = Manners(int(options.max_message), float(options.ping.every), float(options.ping.timeout))
         self._listener = self._context.resources.get(HttpListener)
         await self._listener.open()
-        self._remove = self._listener.add(["GET"], options.path, self._connect, max_body=0)
+        if not self._context.succeeds:
+            self._remove = self._listener.add(["GET"], options.path, self._connect, max_body=0)
+
+    def take_over(self, predecessor: Websocket | None) -> None:
+        """Clients come here from now on, and those who may stay are this one's."""
+        if not self._context.succeeds:
+            return
+        remove = predecessor.leave() if predecessor is not None else _nothing
+        self._remove = self._listener.replace(remove, ["GET"], self.options.path, self._connect, max_body=0)
+        if predecessor is not None:
+            self._welcome(predecessor)
+
+    def leave(self) -> Callable[[], None]:
+        """Let nobody in any more; returns what ends the path."""
+        self._draining = True
+        remove, self._remove = self._remove, None
+        return remove or _nothing
+
+    def _welcome(self, predecessor: Websocket) -> None:
+        options, before = self.options, predecessor.options
+        if (options.path, options.auth, options.origins) != (before.path, before.auth, before.origins):
+            for peer in tuple(predecessor._clients):
+                peer.see_off(RESTART)
+            return
+        # Whoever is being told something just now goes on with the same clients.
+        self._clients = predecessor._clients
+        predecessor._clients = Clients(self._context.name, self._context.events)
+        self.ignored = predecessor.ignored
+        size = int(options.client_mailbox.size)
+        for peer in self._clients:
+            peer.move(self)
+            # Or what is allowed from now on might not fit into it.
+            peer.postbox.max_bytes = max(peer.postbox.max_bytes, size)
 
     def on_drain(self) -> None:
         self._draining = True
@@ -208,8 +248,8 @@ class Websocket(AsyncioActor):
         return {
             "clients": len(self._clients),
             "rooms": self._clients.rooms,
-            "conflated": self.conflated + sum(peer.postbox.conflated for peer in self._clients),
-            "too_slow": self.disconnected,
+            "conflated": self._clients.conflated,
+            "too_slow": self._clients.too_slow,
             "ignored": self.ignored,
         }
 
@@ -244,9 +284,7 @@ class Websocket(AsyncioActor):
             headers["user"] = opened.user
         now_s = context.clock.time()
         opening = Message(client, context.name, {**opened.query, **exchange.parameters}, headers, "opening", now_s)
-        rooms = tuple(dict.fromkeys(_names(template.render(opening, now_s) for template in options.rooms)))
-        if len(rooms) > MOST_ROOMS:
-            raise ExpressionError(f"a client is in {MOST_ROOMS} rooms at most", source="rooms")
+        rooms = rooms_of(opening, options.rooms, now_s)
         mailbox = options.client_mailbox
         postbox = Postbox(
             f"{context.name}/{client}",
@@ -268,8 +306,7 @@ class Websocket(AsyncioActor):
 
     def left(self, peer: Peer) -> None:
         """It gets no more messages; a second time does nothing."""
-        if self._clients.remove(peer):
-            self.conflated += peer.postbox.conflated
+        self._clients.remove(peer)
 
     # From clients
 
@@ -306,7 +343,7 @@ class Websocket(AsyncioActor):
         parcel = self._parcel(message, now_s)
         if len(peers) > AT_A_TIME:
             return self._post_in_turns(parcel, tuple(peers))
-        return self._reply(self._post(parcel, peers))
+        return self._reply(self._clients.post(parcel, peers))
 
     def _meant(self, message: Message, now_s: float) -> Collection[Peer]:
         options = self.options
@@ -328,23 +365,8 @@ class Websocket(AsyncioActor):
         key = "" if options.conflate is None else options.conflate.render_text(message, now_s)
         return Parcel(message, self._context.clock.now(), frame, key)
 
-    async def _post_in_turns(self, parcel: Parcel, peers: tuple[Peer, ...]) -> Reply:
-        reached = 0
-        for start in range(0, len(peers), AT_A_TIME):
-            there = [peer for peer in peers[start : start + AT_A_TIME] if peer in self._clients]
-            reached += self._post(parcel, there)
-            await asyncio.sleep(0)
-        return self._reply(reached)
-
-    def _post(self, parcel: Parcel, peers: Collection[Peer]) -> int:
-        """How many have it in their mailbox now."""
-        slow = [peer for peer in peers if not peer.postbox.post(parcel)]
-        for peer in slow:
-            self.disconnected += 1
-            fields = (("client", peer.client), ("remote", peer.remote))
-            self._context.events.emit(Notice(f"{self._context.name}: a client was too slow", "warning", fields))
-            peer.close(TRY_AGAIN_LATER, "too slow")
-        return len(peers) - len(slow)
+    async def _post_in_turns(self, parcel: Parcel, peers: Sequence[Peer]) -> Reply:
+        return self._reply(await self._clients.post_in_turns(parcel, peers))
 
     def _reply(self, reached: int) -> Reply:
         if not reached and self.options.require_client:
@@ -352,8 +374,5 @@ class Websocket(AsyncioActor):
         return Reply({"clients": reached})
 
 
-def _names(rendered: Iterator[Any]) -> Iterator[str]:
-    for value in rendered:
-        for name in value if isinstance(value, list | tuple) else (value,):
-            if name is not None and name != "":
-                yield str(name)
+def _nothing() -> None:
+    """There is no path to end."""

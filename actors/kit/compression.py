@@ -6,6 +6,7 @@ import zlib
 from typing import Final
 
 from actors.core.errors import DecodeError
+from actors.kit.units import format_size
 
 GZIP: Final = 16 + zlib.MAX_WBITS
 ZLIB: Final = zlib.MAX_WBITS
@@ -48,7 +49,7 @@ def _unfold(payload: bytes, window_bits: int, limit: int) -> bytes:
         except zlib.error as error:
             raise DecodeError(f"not compressed as it says: {error}") from None
         if len(part) > left:
-            raise UnfoldedTooLargeError(f"more than {limit} bytes when unfolded")
+            raise UnfoldedTooLargeError(f"more than {format_size(limit)} when unfolded")
         if not unfolding.eof:
             raise DecodeError("not compressed as it says: it ends too early")
         parts.append(part)

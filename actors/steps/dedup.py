@@ -13,7 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from actors.core.events import Notice
 from actors.core.message import Message, Outcome, Settlement
-from actors.core.spec import DEDUPLICATED, HOLD, Options, Passage, StepContext, StepResult, step
+from actors.core.spec import Options
+from actors.core.step import DEDUPLICATED, HOLD, Passage, StepContext, StepResult, step
 from actors.kit.expressions import Template
 from actors.kit.units import Between, Duration
 
@@ -66,52 +67,41 @@ class Dedup:
     where it may be absent.
     """
 
-    __slots__ = (
-        "_events",
-        "_max_keys",
-        "_orphans",
-        "_position",
-        "_reservations",
-        "_route",
-        "_settled",
-        "_template",
-        "_time",
-        "_unsettled",
-        "_window_s",
-        "empty_keys",
-        "forgotten_early",
-    )
+    __slots__ = ("_events", "_memory", "_route", "_template", "_time", "empty_keys")
 
     def __init__(self, options: DedupOptions, context: StepContext) -> None:
         self._template = options.key
-        self._window_s = float(options.window)
-        self._max_keys = options.max_keys
         self._time = context.clock.time
         self._events = context.events
         self._route = context.route
-        self._position = context.position
-        self._reservations = context.reservations
-        self._unsettled: dict[str, Reservation] = {}
-        self._settled: OrderedDict[str, float] = OrderedDict()
-        """When each key expires; in the order of settling, which is nearly that of expiring."""
-        self._orphans: dict[str, list[Reservation]] = {}
-        """By message id: reservations of an earlier life whose message has not come back yet."""
+        self._memory = Memory(options, context)
         self.empty_keys = 0
         """Messages that passed because their key was empty."""
-        self.forgotten_early = 0
-        """Keys that made room for others before their time."""
-        self._load()
+
+    def inherit(self, predecessor: Dedup) -> bool:
+        """Share the memory of `predecessor`, which messages that are among its steps still ask.
+
+        With another key template its keys mean nothing here; false then.
+        """
+        if predecessor._template != self._template:
+            return False
+        memory, limits = predecessor._memory, self._memory
+        memory.window_s, memory.max_keys = limits.window_s, limits.max_keys
+        memory.make_room()
+        self._memory = memory
+        return True
 
     def __call__(self, message: Message, passage: Passage) -> StepResult:
         now_s = self._time()
         key = self._key(message, now_s)
         if not key:
             return message
-        reservation = self._unsettled.get(key)
+        memory = self._memory
+        reservation = memory.unsettled.get(key)
         if reservation is None:
-            if self._remembers(key, now_s):
+            if memory.remembers(key, now_s):
                 return DEDUPLICATED
-            self._forget(now_s)
+            memory.forget(now_s)
         elif reservation.passage is passage:
             return message
         elif reservation.passage is not None:
@@ -120,39 +110,23 @@ class Dedup:
         else:
             # Its message died with an earlier process, and may be this one. It need not bear the same id: what
             # was in no journal comes again under another one, or never. So whoever comes first takes its place.
-            self._reservations.release(reservation.number)
-        self._reserve(Reservation(self, key, message.id, now_s + self._window_s, []), passage)
+            memory.release(reservation)
+        memory.reserve(key, message.id, passage, [])
         return message
 
     def adopt(self, message_id: str, passage: Passage) -> None:
         """Take up the reservations of a message that passed in an earlier life, and goes on behind this step."""
-        for reservation in self._orphans.pop(message_id, ()):
-            if self._unsettled.get(reservation.key) is reservation:
-                reservation.watch(passage)
+        self._memory.adopt(message_id, passage)
 
     @property
     def keys(self) -> int:
         """How many are remembered."""
-        return len(self._unsettled) + len(self._settled)
+        return len(self._memory)
 
-    def settled(self, reservation: Reservation, settlement: Settlement) -> None:
-        """The message that a key is reserved for has ended."""
-        key, waiting = reservation.key, reservation.waiting
-        if settlement.outcome in ENDED_WELL:
-            del self._unsettled[key]
-            self._settled[key] = reservation.expires
-            self._reservations.settle(reservation.number)
-            self._make_room()
-            for _, passage in waiting:
-                passage.conclude(DEDUPLICATED)
-        elif waiting:
-            message, passage = waiting.pop(0)
-            self._reservations.release(reservation.number)
-            self._reserve(Reservation(self, key, message.id, self._time() + self._window_s, waiting), passage)
-            passage.resume(message)
-        else:
-            del self._unsettled[key]
-            self._reservations.release(reservation.number)
+    @property
+    def forgotten_early(self) -> int:
+        """Keys that made room for others before their time."""
+        return self._memory.forgotten_early
 
     def _key(self, message: Message, now_s: float) -> str:
         value = self._template.render(message, now_s)
@@ -166,14 +140,84 @@ class Dedup:
             key = hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=32).hexdigest()
         return key
 
-    def _reserve(self, reservation: Reservation, passage: Passage) -> None:
-        self._unsettled[reservation.key] = reservation
-        reservation.number = self._reservations.reserve(
-            self._route, self._position, reservation.key, reservation.owner, reservation.expires
-        )
+
+class Memory:
+    """The keys that a step knows. Where another step takes its place in a running route, both have the same memory."""
+
+    __slots__ = (
+        "_events",
+        "_orphans",
+        "_reservations",
+        "_route",
+        "_settled",
+        "_step",
+        "_time",
+        "forgotten_early",
+        "max_keys",
+        "unsettled",
+        "window_s",
+    )
+
+    def __init__(self, options: DedupOptions, context: StepContext) -> None:
+        self.window_s = float(options.window)
+        self.max_keys = options.max_keys
+        self._time = context.clock.time
+        self._events = context.events
+        self._route = context.route
+        # Not its position: it may come to stand elsewhere, with all that it knows. Of two that make their keys alike,
+        # the second sees perhaps what the first one's messages were split into.
+        twins = sum(other.key == options.key for other in context.earlier)
+        self._step = f"dedup {options.key.source} {twins}"
+        self._reservations = context.reservations
+        self.unsettled: dict[str, Reservation] = {}
+        self._settled: OrderedDict[str, float] = OrderedDict()
+        """When each key expires; in the order of settling, which is nearly that of expiring."""
+        self._orphans: dict[str, list[Reservation]] = {}
+        """By message id: reservations of an earlier life whose message has not come back yet."""
+        self.forgotten_early = 0
+        self._load()
+
+    def __len__(self) -> int:
+        return len(self.unsettled) + len(self._settled)
+
+    def reserve(self, key: str, owner: str, passage: Passage, waiting: list[tuple[Message, Passage]]) -> None:
+        """The key is the message's that has this id, and this way through the route, until it has ended."""
+        expires = self._time() + self.window_s
+        self.unsettled[key] = reservation = Reservation(self, key, owner, expires, waiting)
+        reservation.number = self._reservations.reserve(self._route, self._step, key, owner, expires)
         reservation.watch(passage)
 
-    def _remembers(self, key: str, now_s: float) -> bool:
+    def release(self, reservation: Reservation) -> None:
+        """Forget it on disk; what follows is the caller's to say."""
+        self._reservations.release(reservation.number)
+
+    def adopt(self, message_id: str, passage: Passage) -> None:
+        """Take up the reservations of a message that passed in an earlier life."""
+        for reservation in self._orphans.pop(message_id, ()):
+            if self.unsettled.get(reservation.key) is reservation:
+                reservation.watch(passage)
+
+    def settled(self, reservation: Reservation, settlement: Settlement) -> None:
+        """The message that a key is reserved for has ended."""
+        key, waiting = reservation.key, reservation.waiting
+        if settlement.outcome in ENDED_WELL:
+            del self.unsettled[key]
+            self._settled[key] = reservation.expires
+            self._reservations.settle(reservation.number)
+            self.make_room()
+            for _, passage in waiting:
+                passage.conclude(DEDUPLICATED)
+        elif waiting:
+            message, passage = waiting.pop(0)
+            self.release(reservation)
+            self.reserve(key, message.id, passage, waiting)
+            passage.resume(message)
+        else:
+            del self.unsettled[key]
+            self.release(reservation)
+
+    def remembers(self, key: str, now_s: float) -> bool:
+        """Whether its message has ended well, not too long ago."""
         expires = self._settled.get(key)
         if expires is None:
             return False
@@ -182,7 +226,7 @@ class Dedup:
         del self._settled[key]
         return False
 
-    def _forget(self, now_s: float) -> None:
+    def forget(self, now_s: float) -> None:
         """Remove the oldest of what has expired; what is left of it is looked at before it counts."""
         for _ in range(FORGOTTEN_AT_ONCE):
             key = next(iter(self._settled), None)
@@ -190,43 +234,44 @@ class Dedup:
                 return
             del self._settled[key]
 
-    def _make_room(self) -> None:
-        while self.keys > self._max_keys and self._settled:
+    def make_room(self) -> None:
+        """Keep to `max_keys`."""
+        while len(self) > self.max_keys and self._settled:
             self._settled.popitem(last=False)
             self.forgotten_early += 1
             if self.forgotten_early == 1:
-                text = f"route {self._route}: dedup holds max_keys ({self._max_keys}) and forgets the oldest"
+                text = f"route {self._route}: dedup holds max_keys ({self.max_keys}) and forgets the oldest"
                 self._events.emit(Notice(text, "warning", (("route", self._route),)))
 
     def _load(self) -> None:
         now_s = self._time()
-        rows = self._reservations.load(self._route, self._position)
+        rows = self._reservations.load(self._route, self._step)
         for row in sorted(rows, key=lambda row: row.expires):
             if row.expires <= now_s:
                 continue
             if row.settled:
                 self._settled[row.key] = row.expires
             else:
-                reservation = self._unsettled[row.key] = Reservation(self, row.key, row.owner, row.expires, [])
+                reservation = self.unsettled[row.key] = Reservation(self, row.key, row.owner, row.expires, [])
                 reservation.number = row.number
                 self._orphans.setdefault(row.owner, []).append(reservation)
-        self._make_room()
+        self.make_room()
 
 
 class Reservation:
     """A key, the message it is reserved for, and the copies that wait for its end."""
 
-    __slots__ = ("dedup", "expires", "key", "number", "owner", "passage", "waiting")
+    __slots__ = ("expires", "key", "memory", "number", "owner", "passage", "waiting")
 
     def __init__(
         self,
-        dedup: Dedup,
+        memory: Memory,
         key: str,
         owner: str,
         expires: float,
         waiting: list[tuple[Message, Passage]],
     ) -> None:
-        self.dedup = dedup
+        self.memory = memory
         self.key = key
         self.owner = owner
         """The id of the message."""
@@ -245,7 +290,7 @@ class Reservation:
 
     def _ended(self, settlement: Settlement) -> None:
         self.passage = None
-        self.dedup.settled(self, settlement)
+        self.memory.settled(self, settlement)
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ConfigDict, RootModel
 
 from actors.core.message import Message
-from actors.core.spec import FILTERED, Passage, StepContext, StepResult, step
+from actors.core.step import FILTERED, Passage, StepContext, StepResult, step
 from actors.kit.expressions import Expression
 
 

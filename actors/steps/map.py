@@ -10,7 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from actors.core.errors import ExpressionError
 from actors.core.message import Message
-from actors.core.spec import Options, Passage, StepContext, StepResult, step
+from actors.core.spec import Options
+from actors.core.step import Passage, StepContext, StepResult, step
 from actors.kit.expressions import TemplateTree
 from actors.kit.fieldpath import MISSING, FieldPath
 

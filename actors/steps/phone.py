@@ -10,7 +10,8 @@ from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from actors.core.message import Message
-from actors.core.spec import Options, Passage, StepContext, StepResult, Verdict, step
+from actors.core.spec import Options
+from actors.core.step import Passage, StepContext, StepResult, Verdict, step
 from actors.kit.fieldpath import FieldPath
 
 

@@ -15,7 +15,8 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from actors.core.errors import ActorError, DeliveryError
 from actors.core.message import Message
-from actors.core.spec import FILTERED, Options, Parts, Passage, StepContext, StepResult, Verdict, step
+from actors.core.spec import Options
+from actors.core.step import FILTERED, Parts, Passage, StepContext, StepResult, Verdict, step
 from actors.kit.expressions import TemplateTree
 from actors.kit.units import Between, Duration
 

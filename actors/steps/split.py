@@ -11,7 +11,8 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from actors.core.errors import ExpressionError
 from actors.core.message import Message
-from actors.core.spec import Options, Parts, Passage, StepContext, StepResult, step
+from actors.core.spec import Options
+from actors.core.step import Parts, Passage, StepContext, StepResult, step
 from actors.kit.expressions import Template
 
 

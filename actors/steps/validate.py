@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from actors.core.message import Message, Outcome
-from actors.core.spec import Options, Passage, StepContext, StepResult, Verdict, step
+from actors.core.spec import Options
+from actors.core.step import Passage, StepContext, StepResult, Verdict, step
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator

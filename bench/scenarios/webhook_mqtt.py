@@ -21,6 +21,7 @@ from bench.servers import ROOT, START_S, free_port, node_peer, running, wrk
 
 PEER = "node-red"
 WARM_UP_S = 2
+ANSWER_S = 2.0
 
 TOPOLOGY = """
 router: 1
@@ -75,14 +76,14 @@ def _measure(program: Program) -> Figure:
 
 
 def _await_answer(url: str) -> None:
-    """Listening comes before a flow's start and before the broker's CONNACK."""
+    """Listening comes before a flow's start and before the broker's CONNACK; before that Node-RED answers nothing."""
     request = urllib.request.Request(url, PAYLOAD.encode(), {"Content-Type": "application/json"})
     deadline = time.monotonic() + START_S
     while True:
         try:
-            urllib.request.urlopen(request, timeout=START_S).close()
+            urllib.request.urlopen(request, timeout=ANSWER_S).close()
             return
-        except urllib.error.URLError as error:
+        except (urllib.error.URLError, TimeoutError) as error:
             if time.monotonic() > deadline:
                 sys.exit(f"{url}: {error}")
             time.sleep(0.05)

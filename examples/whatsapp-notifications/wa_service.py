@@ -39,16 +39,23 @@ class Phones:
     def __init__(self, work_s: float) -> None:
         self._work_s = work_s
         self._seen: set[str] = set()
+        self._repeated = 0
         self._lock = Lock()
 
     def send(self, via: str, key: str, data: Any) -> None:
         """Send one message, once; whoever calls acknowledges it when this has returned."""
-        came_at = time.time()
+        came_at = round(time.time(), 3)
         time.sleep(self._work_s)
         with self._lock:
             repeated = key in self._seen
             self._seen.add(key)
+            self._repeated += repeated
             self._write({"via": via, "key": key, "repeated": repeated, "at": came_at, "data": data})
+
+    def account(self) -> str:
+        """What it has received so far."""
+        with self._lock:
+            return f"{len(self._seen)} messages, {self._repeated} repeats"
 
     def _write(self, line: dict[str, Any]) -> None:
         print(json.dumps(line, ensure_ascii=False), flush=True)
@@ -105,7 +112,8 @@ def subscriber(name: str, topic: str, phones: Phones) -> Client:
     def disconnected(
         client: Client, _: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        print(f"{name}: the broker is away", file=sys.stderr, flush=True)
+        if reason.is_failure:
+            print(f"{name}: the broker is away", file=sys.stderr, flush=True)
 
     def arrived(client: Client, _: Any, message: MQTTMessage) -> None:
         pairs = getattr(message.properties, "UserProperty", [])
@@ -144,6 +152,7 @@ def main() -> None:
         client.loop_forever(retry_first_connection=True)
     except KeyboardInterrupt:
         client.disconnect()
+    print(f"{given.name}: {phones.account()}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

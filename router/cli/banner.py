@@ -7,10 +7,12 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from router.cli.example import Example
 from router.cli.terminal import Style, printable, styled
+
+_BELOW: Final = " " * len("  not ready  ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Banner:
     actors: list[str]
     """Those that are ready."""
     routes: list[str]
+    remark: str = ""
+    """Which revision goes on, or why the file was taken."""
+    watching: str = ""
+    """The file that is applied whenever it changes."""
     waiting: list[NotReady] = field(default_factory=list)
     disabled: list[str] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
@@ -47,6 +53,8 @@ class Banner:
             "status": "running",
             "name": self.name,
             "pid": self.pid,
+            "remark": self.remark,
+            "watching": self.watching,
             "listening": [{"what": what, "address": address} for what, address in self.listening],
             "ready": {"actors": self.actors, "routes": self.routes},
             "waiting": [one.as_dict() for one in self.waiting],
@@ -57,18 +65,25 @@ class Banner:
     def lines(self) -> Iterable[str]:
         """For people."""
         yield f"{_styled(self.name, 'bold')} is running, process {self.pid}"
+        if self.remark:
+            yield from textwrap.wrap(
+                printable(self.remark), max(20, _columns()), break_long_words=False, break_on_hyphens=False
+            )
         yield ""
         facts = list(self.listening)
         facts += [("actors", _listed(self.actors))] if self.actors else []
         facts += [("routes", _listed(self.routes))] if self.routes else []
         facts += [("disabled", _listed(self.disabled))] if self.disabled else []
+        facts += [("watching", self.watching)] if self.watching else []
         width = max(len(name) for name, _ in facts) if facts else 0
         for name, value in facts:
             yield from _fact(name, value, width)
         for one in self.waiting:
             yield f"  {_styled('not ready', 'yellow')}  {one.kind} {one.name} is {one.state}"
             if one.why:
-                yield from textwrap.wrap(printable(one.why), _columns() - 13, initial_indent=" " * 13)
+                yield from textwrap.wrap(
+                    printable(one.why), _columns(), initial_indent=_BELOW, subsequent_indent=_BELOW
+                )
         if self.examples:
             yield ""
             yield "Try:"

@@ -1,4 +1,4 @@
-"""A client of a running router's control API: HTTP over its Unix socket, with the standard library alone."""
+"""A client of a running router's control API: HTTP over its Unix socket or TCP, with the standard library alone."""
 
 from __future__ import annotations
 
@@ -6,36 +6,29 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Mapping
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from router.cli.control_place import CA, TOKEN, VARIABLE, Place, Remote, control_socket
 from router.cli.failure import FAILED, NOT_RUNNING, WRONG_USAGE, Failure
 
-SOCKET: Final = "control.sock"
-DEFAULT: Final = Path(".router", SOCKET)
-"""In the state directory that a topology has unless it names another."""
-VARIABLE: Final = "ROUTER_CONTROL"
+__all__ = ["TIMEOUT_S", "Client", "Json", "control_socket"]
+
 TIMEOUT_S: Final = 10.0
+READ_BYTES: Final = 64 * 1024
 
 Json = dict[str, Any]
-
-
-def control_socket(named: str | None) -> Path:
-    """Where the router is asked: at `named`, else where ROUTER_CONTROL says, else in ./.router.
-
-    A state directory stands for the socket in it.
-    """
-    path = Path(named or os.environ.get(VARIABLE) or DEFAULT)
-    return path / SOCKET if path.is_dir() else path
 
 
 class Client:
     """Asks one running router; every error is a `Failure`."""
 
-    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = path
+    def __init__(self, place: Place, *, timeout_s: float = TIMEOUT_S) -> None:
+        self.place = place
         self._timeout_s = timeout_s
 
     def get(self, *parts: str, **query: object) -> Json:
@@ -46,6 +39,19 @@ class Client:
         """POST a JSON body; `timeout_s` where the answer may take longer than usual."""
         return self._ask("POST", parts, {}, body, timeout_s or self._timeout_s)
 
+    def lines(self, *parts: str, **query: object) -> Iterator[Json]:
+        """GET an answer that goes on: each of its documents as it comes, until it ends."""
+        with self._asked("GET", parts, query, None, self._timeout_s) as response:
+            if response.status >= 400:
+                _answer(response.status, response.reason, response.read())
+            rest = b""
+            # Not line by line: http.client takes the end of the connection for the end of the answer there.
+            while piece := response.read1(READ_BYTES):
+                *whole, rest = (rest + piece).split(b"\n")
+                for line in whole:
+                    if line:  # an empty one says only that the router is still there
+                        yield json.loads(line)
+
     def _ask(
         self,
         method: str,
@@ -54,20 +60,40 @@ class Client:
         body: Mapping[str, Any] | None,
         timeout_s: float,
     ) -> Json:
+        with self._asked(method, parts, query, body, timeout_s) as response:
+            return _answer(response.status, response.reason, response.read())
+
+    @contextmanager
+    def _asked(
+        self,
+        method: str,
+        parts: tuple[str, ...],
+        query: Mapping[str, object],
+        body: Mapping[str, Any] | None,
+        timeout_s: float,
+    ) -> Iterator[http.client.HTTPResponse]:
         target = "/v1/" + "/".join(quote(part, safe="") for part in parts)
         if given := {name: value for name, value in query.items() if value is not None}:
             target += "?" + urlencode(given)
         sent = None if body is None else json.dumps(body).encode()
-        connection = _UnixConnection(self.path, timeout_s)
+        headers = {"Content-Type": "application/json"} if sent is not None else {}
+        connection: http.client.HTTPConnection
+        if isinstance(self.place, Path):
+            connection = _UnixConnection(self.place, timeout_s)
+        else:
+            connection = _connection(self.place, timeout_s)
+            if self.place.token is not None:
+                headers["Authorization"] = f"Bearer {self.place.token}"
         try:
-            headers = {"Content-Type": "application/json"} if sent is not None else {}
             connection.request(method, target, sent, headers)
-            response = connection.getresponse()
-            return _answer(response.status, response.reason, response.read())
+            yield connection.getresponse()
         except TimeoutError:
-            raise Failure(f"the router at {self.path} did not answer within {timeout_s:g}s") from None
+            raise Failure(f"the router at {self.place} did not answer within {timeout_s:g}s") from None
+        except ssl.SSLCertVerificationError as error:
+            text = f"the certificate of {self.place} is not trusted: {error.verify_message}"
+            raise Failure(text, hint=f"--ca or {CA} names a file with one that is") from None
         except (http.client.HTTPException, OSError) as error:
-            raise Failure(f"the router at {self.path} hung up: {error or type(error).__name__}") from None
+            raise Failure(f"the router at {self.place} hung up: {error or type(error).__name__}") from None
         finally:
             connection.close()
 
@@ -86,6 +112,53 @@ class _UnixConnection(http.client.HTTPConnection):
             raise
         except OSError as error:
             raise _unreachable(self._path, error) from None
+
+
+def _connection(remote: Remote, timeout_s: float) -> http.client.HTTPConnection:
+    if remote.scheme == "http":
+        return _TcpConnection(remote, timeout_s)
+    try:
+        context = ssl.create_default_context(cafile=remote.ca)
+    except OSError as error:
+        why = error.strerror or "there is no certificate in it"
+        raise Failure(f"{remote.ca} cannot be used as --ca: {why}", code=WRONG_USAGE) from None
+    return _TlsConnection(remote, timeout_s, context)
+
+
+class _TcpConnection(http.client.HTTPConnection):
+    def __init__(self, remote: Remote, timeout_s: float) -> None:
+        super().__init__(remote.host, remote.port, timeout=timeout_s)
+        self._remote = remote
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise _nobody_at(self._remote, error) from None
+
+
+class _TlsConnection(http.client.HTTPSConnection):
+    def __init__(self, remote: Remote, timeout_s: float, context: ssl.SSLContext) -> None:
+        super().__init__(remote.host, remote.port, timeout=timeout_s, context=context)
+        self._remote = remote
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except (TimeoutError, ssl.SSLError):
+            raise
+        except OSError as error:
+            raise _nobody_at(self._remote, error) from None
+
+
+def _nobody_at(remote: Remote, error: OSError) -> Failure:
+    why = error.strerror or str(error)
+    if isinstance(error, ConnectionRefusedError):
+        hint = "`settings.control.listen` of its topology says where it listens"
+        return Failure(f"no router is running: nobody listens at {remote}", hint=hint, code=NOT_RUNNING)
+    return Failure(f"{remote} cannot be reached: {why}", code=NOT_RUNNING)
 
 
 def _unreachable(path: Path, error: OSError) -> Failure:
@@ -115,4 +188,7 @@ def _answer(status: int, reason: str, content: bytes) -> Json:
         return answer
     detail = answer.get("detail") or answer.get("title") or f"the router answered {status} {reason}"
     code = WRONG_USAGE if status == 400 else FAILED
-    raise Failure(str(detail), hint=str(answer.get("suggestion") or ""), code=code, problem=answer)
+    hint = str(answer.get("suggestion") or "")
+    if status == 401:
+        hint = f"one stands in {TOKEN}, or in the file that --token-file names"
+    raise Failure(str(detail), hint=hint, code=code, problem=answer)

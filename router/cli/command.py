@@ -34,7 +34,7 @@ class Command(TyperCommand):
     """One command. Its docstring is its help, and its epilog holds its examples, one a line."""
 
     def get_params(self, ctx: Context) -> list[Parameter]:
-        return _lightened(super().get_params(ctx))
+        return _lightened(_with_access(super().get_params(ctx)))
 
     def collect_usage_pieces(self, ctx: Context) -> list[str]:
         return [usage(self.get_params(ctx))]
@@ -203,6 +203,43 @@ def _write_examples(epilog: str | None, formatter: HelpFormatter) -> None:
 
 
 # Parameters
+
+
+_ACCESS: Final = (
+    (
+        "--token-file",
+        "ROUTER_TOKEN_FILE",
+        "A file with the token for https://; else ROUTER_TOKEN_FILE, else ROUTER_TOKEN.",
+    ),
+    ("--ca", "ROUTER_CA", "A file with the certificates to trust in place of the system's; else ROUTER_CA."),
+)
+
+
+def _with_access(parameters: list[Parameter]) -> list[Parameter]:
+    """The same, and behind `--control` the options of asking by TCP, which every command has that has that one.
+
+    They stand in for environment variables, and set them: no command has to hand them on.
+    """
+    for index, parameter in enumerate(parameters, 1):
+        if parameter.name == "control" and isinstance(parameter, TyperOption):
+            access = [_standing_in(parameter, *each) for each in _ACCESS]
+            return [*parameters[:index], *access, *parameters[index:]]
+    return parameters
+
+
+def _standing_in(control: TyperOption, name: str, variable: str, text: str) -> TyperOption:
+    def stand_in(ctx: Context, parameter: Parameter, value: Any) -> None:
+        if value is not None:
+            os.environ[variable] = str(value)
+
+    return TyperOption(
+        param_decls=[name],
+        type_descriptor=control.type_descriptor,
+        metavar="FILE",
+        help=text,
+        expose_value=False,
+        callback=stand_in,
+    )
 
 
 class _Coercion:

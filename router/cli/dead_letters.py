@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated, Any, Final, Literal
+from collections import Counter
+from typing import Annotated, Final, Literal
 
 import typer
 
-from router.cli.actors import show_message
 from router.cli.client import Client, Json, control_socket
 from router.cli.command import APP, Command, Group
 from router.cli.failure import FAILED, WRONG_USAGE, Failure
 from router.cli.figures import NOTHING, count, plural, span
+from router.cli.mailbox import show_message
 from router.cli.options import AsJson, Control, Limit
+from router.cli.pieces import Chosen, Pieces
 from router.cli.table import Column, print_table
 from router.cli.terminal import confirmed, print_json, printable, styled
 
@@ -30,8 +32,8 @@ router dead-letters replay d17
 router dead-letters drop --route notify-clientes --all""",
 )
 
-MANY_TIMEOUT_S: Final = 600.0
-"""For an answer about all of them: each is replayed to its end."""
+LISTED: Final = 20
+"""Failures that are told one by one; more are counted by their reasons."""
 
 Route = Annotated[str | None, typer.Option("--route", metavar="ROUTE", help="Of this route alone.")]
 Target = Annotated[str | None, typer.Option("--target", metavar="ACTOR", help="Of this target alone.")]
@@ -83,7 +85,9 @@ def list_(
     now = time.time()
     print_table(_COLUMNS, (_row(letter, now) for letter in letters))
     if len(letters) >= limit:
-        print(styled(f"\nolder ones: --before {printable(str(letters[-1].get('id')))}", "dim", sys.stdout))
+        total = answer.get("total") or 0
+        told = f" ({count(total)} in all)" if total > len(letters) else ""
+        print(styled(f"\nolder ones: --before {printable(str(letters[-1].get('id')))}{told}", "dim", sys.stdout))
 
 
 @app.command(cls=Command, epilog="router dead-letters show d17")
@@ -126,24 +130,18 @@ def replay(
 ) -> None:
     """Send dead letters again.
 
-    One that is delivered, or that a durable route has accepted anew, is a dead letter no more. Exits with 1 where one
-    of them failed again.
+    One that is delivered, or that a durable route has accepted anew, is a dead letter no more; one that fails again is
+    the same dead letter, with its latest failure. Exits with 1 where one of them was not sent, or failed.
     """
     client = Client(control_socket(control))
     chosen = _chosen(client, "replay", ids, _filter(route, target, reason, since, until), all_=all_, yes=yes)
-    answer = client.post("dead-letters", "replay", body={**chosen, "as": as_}, timeout_s=MANY_TIMEOUT_S)
-    failed: list[Json] = answer.get("failed", [])
-    left = bool(answer.get("left") or answer.get("more"))
-    if as_json:
-        print_json(answer)
-    else:
-        told = f"{count(answer.get('replayed', 0))} replayed"
-        print(f"{told}, {count(len(failed))} failed again" if failed else told)
-        for letter in failed:
-            print(f"  {printable(str(letter.get('id')))}: {printable(str(letter.get('why')))}", file=sys.stderr)
-        if left:
-            print("there are more than one request takes: the same command goes on with them", file=sys.stderr)
-    if failed or left:
+    work = Pieces(client, "replay", {"as": as_})
+    try:
+        work.run(chosen)
+    finally:
+        # Also where it was cut short: what was done is done.
+        print_json(work.answer) if as_json else _tell_replayed(work)
+    if work.failed or work.left:
         raise typer.Exit(FAILED)
 
 
@@ -165,11 +163,11 @@ def drop(
     """Delete dead letters for good."""
     client = Client(control_socket(control))
     chosen = _chosen(client, "drop", ids, _filter(route, target, reason, since, until), all_=all_, yes=yes)
-    answer = client.post("dead-letters", "drop", body=chosen, timeout_s=MANY_TIMEOUT_S)
-    if as_json:
-        print_json(answer)
-    else:
-        print(f"{count(answer.get('dropped', 0))} dropped")
+    work = Pieces(client, "drop", {})
+    try:
+        work.run(chosen)
+    finally:
+        print_json({"dropped": work.done}) if as_json else print(f"{count(work.done)} dropped")
 
 
 def _filter(
@@ -180,23 +178,24 @@ def _filter(
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _chosen(
-    client: Client, verb: str, ids: list[str], chosen: dict[str, str], *, all_: bool, yes: bool
-) -> dict[str, Any]:
-    """The part of a request that says which ones; asks a person before --all."""
+def _chosen(client: Client, verb: str, ids: list[str], chosen: dict[str, str], *, all_: bool, yes: bool) -> Chosen:
+    """What the arguments mean; asks a person before --all."""
     if bool(ids) == all_ or (ids and chosen):
         hint = f"say which to {verb}: either their ids, or --all, which filters may narrow"
         raise Failure("that does not say which dead letters", hint=hint, code=WRONG_USAGE)
     if ids:
-        return {"ids": ids}
-    if not yes:
-        total = plural(client.get("dead-letters", limit=1).get("total", 0), "dead letter")
-        which = f"those that match, of {total}" if chosen else total
+        return Chosen(ids, {}, len(ids), "")
+    page = client.get("dead-letters", **chosen, limit=1)
+    total, letters = page.get("total") or 0, page.get("dead_letters") or [{}]
+    which = (
+        plural(total, "dead letter that matches", "dead letters that match") if chosen else plural(total, "dead letter")
+    )
+    if total and not yes:
         if not sys.stdin.isatty():
             raise Failure(f"nobody is here to say whether to {verb} {which}", hint="--yes does it without asking")
         if not confirmed(f"{verb} {which}?"):
             raise typer.Exit(FAILED)
-    return {"filter": chosen}
+    return Chosen([], chosen, total, str(letters[0].get("id", "")))
 
 
 def _row(letter: Json, now: float) -> list[str]:
@@ -210,3 +209,17 @@ def _row(letter: Json, now: float) -> list[str]:
         count(letter.get("attempts")),
         letter.get("error") or "",
     ]
+
+
+def _tell_replayed(work: Pieces) -> None:
+    told = f"{count(work.done)} replayed"
+    print(f"{told}, {count(len(work.failed))} failed" if work.failed else told)
+    if len(work.failed) > LISTED:
+        whys = Counter(str(one.get("why")).replace(f"{one.get('id')} ", "") for one in work.failed)
+        for why, times in whys.most_common(LISTED):
+            print(f"{times:>6} × {printable(why)}", file=sys.stderr)
+    else:
+        for one in work.failed:
+            print(f"  {printable(str(one.get('id')))}: {printable(str(one.get('why')))}", file=sys.stderr)
+    if work.left:
+        print(f"{count(work.left)} are left: the same command goes on with them", file=sys.stderr)

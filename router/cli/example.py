@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from router.topology.model import ActorDefinition, All, Match, One, RouteDefinition, Topology
+from router.topology.model import ActorDefinition, RouteDefinition, Topology
+from router.topology.target import All, Match, One, Split
 
 _FIELD: Final = re.compile(
     r"""(?x) \b data (?P<path> (?: \. [A-Za-z_]\w* )+ ) (?P<call> \( )?
@@ -111,6 +112,8 @@ def _targets(route: RouteDefinition) -> tuple[str, ...]:
             return names
         case Match(cases=cases):
             return cases[0].to
+        case Split(weights=weights):
+            return tuple(weights)
 
 
 def _read(found: Body, options: Any, *, unique: bool = False) -> None:

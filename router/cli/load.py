@@ -6,26 +6,22 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from router.cli.client import Client, control_socket
 from router.cli.command import APP, Command
 from router.cli.failure import FAILED, WRONG_USAGE, Failure
 from router.cli.figures import NOTHING, count, plural, span
+from router.cli.load_broker import VARIABLE, choose
 from router.cli.options import AsJson, Control, duration
+from router.cli.progress import Bar
 from router.cli.terminal import print_json, printable, styled
 
 if TYPE_CHECKING:
     from router.cli.load_tally import Latencies, Result, Tally
 
 app = typer.Typer(**APP)
-
-VARIABLE: Final = "MQTT_URL"
-SCHEMES: Final = ("mqtt://", "mqtts://", "ws://", "wss://")
-BAR: Final = 30
-"""Columns of the progress bar."""
 
 
 @app.command(
@@ -45,7 +41,11 @@ def load(
     messages: Annotated[int, typer.Option("--messages", metavar="N", min=1, max=1_000_000, help="How many.")] = 100,
     broker: Annotated[
         str | None,
-        typer.Option("--broker", metavar="URL", help="The broker; else MQTT_URL, else the one of a running router."),
+        typer.Option("--broker", metavar="URL", help="The broker; else MQTT_URL, else the one of the running router."),
+    ] = None,
+    connection: Annotated[
+        str | None,
+        typer.Option("--connection", metavar="NAME", help="The broker of this connection of the running router."),
     ] = None,
     qos: Annotated[int, typer.Option("--qos", metavar="QOS", min=0, max=2, help="Both ways.")] = 1,
     in_flight: Annotated[
@@ -75,11 +75,16 @@ def load(
     answered with 2xx counts, and with --arrive-topic only what arrives there does. Prints how many are missing,
     how many came twice, and latencies: until the answer, and until the arrival. Exits with 1 where some are
     missing. Whoever else has subscribed receives the messages too.
+
+    What is answered 503 (or 429) with Retry-After is sent again then, as long as there is any progress within
+    --timeout; its latency begins with the first time.
     """
     if (topic is None) == (url is None):
         raise Failure("give one of --topic and --url", hint="`router load --help` has examples", code=WRONG_USAGE)
     if topic is not None and (arrive_topic is not None or header):
         raise Failure("--arrive-topic and --header belong to --url", code=WRONG_USAGE)
+    if topic is None and arrive_topic is None and (broker is not None or connection is not None):
+        raise Failure("a broker is of use with --topic or --arrive-topic alone", code=WRONG_USAGE)
     if url is not None and not url.startswith(("http://", "https://")):
         raise typer.BadParameter(f"{url!r} should begin with http:// or https://", param_hint="--url")
 
@@ -91,7 +96,7 @@ def load(
         messages=messages,
         topic=watched,
         url=url,
-        broker=_broker(broker, control) if watched is not None else None,
+        broker=choose(broker, connection, control, os.environ.get(VARIABLE)) if watched is not None else None,
         qos=levels[qos],
         in_flight=in_flight,
         data=data,
@@ -112,42 +117,18 @@ def load(
 
 
 class Progress:
-    """One line that is drawn again and again, where it goes to a terminal."""
+    """How many messages have arrived, while they do."""
 
     def __init__(self, stream: IO[str], word: str) -> None:
-        self._stream = stream
+        self._bar = Bar(stream)
         self._word = word
-        self._shown = ""
 
     def show(self, tally: Tally) -> None:
-        if not self._stream.isatty():
-            return
-        done = BAR * tally.proved // tally.messages
-        text = f"{'█' * done}{'░' * (BAR - done)} {count(tally.proved)} of {count(tally.messages)} {self._word}"
-        if text != self._shown:
-            print(f"\r{text}", end="", file=self._stream, flush=True)
-            self._shown = text
+        postponed = f", {count(tally.postponed)} postponed" if tally.postponed else ""
+        self._bar.show(tally.proved, tally.messages, self._word + postponed)
 
     def clear(self) -> None:
-        if self._shown:
-            print("\r\x1b[K", end="", file=self._stream, flush=True)
-
-
-def _broker(named: str | None, control: str | None) -> str:
-    """The URL of the broker: as named, as MQTT_URL has it, or as a running router lists it."""
-    given = named or os.environ.get(VARIABLE)
-    if given:
-        return given
-    hint = f"say where it is with --broker or {VARIABLE}"
-    try:
-        router = Client(control_socket(control)).get("router")
-    except Failure as failure:
-        raise Failure(f"which broker? {failure}", hint=hint, code=failure.code) from None
-    for each in router.get("listening", ()):
-        address = str(each.get("address", ""))
-        if address.startswith(SCHEMES):
-            return address
-    raise Failure("the running router has no broker in the house", hint=hint)
+        self._bar.clear()
 
 
 def _header(given: str) -> tuple[str, str]:
@@ -167,6 +148,8 @@ def _lines(result: Result) -> Iterator[str]:
         yield f"missing: {', '.join(result.missing_ids)}{more if result.missing > len(result.missing_ids) else ''}"
     for why, number in sorted(result.refused.items(), key=lambda item: -item[1]):
         yield f"not acknowledged: {count(number)}: {printable(why)}"
+    if result.postponed:
+        yield f"postponed: {plural(result.postponed, 'answer')} with Retry-After, after which it was sent again"
     if result.repeated:
         yield f"came more than once: {count(result.repeated)}"
     yield f"{'':12}{'p50':>10}{'p95':>10}{'p99':>10}{'max':>10}"
@@ -198,6 +181,7 @@ def _as_dict(result: Result) -> dict[str, Any]:
         "missing_ids": list(result.missing_ids),
         "repeated": result.repeated,
         "refused": result.refused,
+        "postponed": result.postponed,
         "seconds": round(result.seconds, 6),
         "per_second": round(result.per_second, 1),
         "latency_s": {"answered": latencies(result.acknowledging), "arrived": latencies(result.arriving)},

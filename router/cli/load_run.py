@@ -13,26 +13,29 @@ from secrets import token_hex
 from typing import Any, Final, Protocol
 
 import aiohttp
-from pydantic import ValidationError
 
+from actors.connections.http_outcomes import retry_after
 from actors.connections.mqtt.connection import MqttConnection
-from actors.connections.mqtt.options import MqttConnectionOptions, parse_url
+from actors.connections.mqtt.options import parse_url
 from actors.connections.mqtt.properties import IDEMPOTENCY_KEY
 from actors.connections.mqtt.protocol import Arrival, Publish, Qos, Subscription
 from actors.connections.mqtt.publisher import Publisher
 from actors.connections.mqtt.subscriber import Subscriber
 from actors.connections.mqtt.topics import check_topic
 from actors.core.clock import LoopClock
+from actors.core.connection import ConnectionContext
 from actors.core.errors import DeliveryError
 from actors.core.events import Events
-from actors.core.spec import ConnectionContext
 from router.cli.failure import WRONG_USAGE, Failure
+from router.cli.load_broker import Broker
 from router.cli.load_tally import Result, Tally
 
 JSON: Final = "application/json"
 LOOK_AGAIN_S: Final = 0.02
 REFUSED: Final = 0x80
 """From here on a reason code of MQTT is a failure."""
+NOT_NOW: Final = frozenset({429, 503})
+"""With Retry-After: the same request is wanted later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Plan:
     topic: str | None
     """Where messages are published, or, with `url`, where they arrive; None: nobody looks."""
     url: str | None
-    broker: str | None
+    broker: Broker | None
     qos: Qos
     in_flight: int
     """How many may be without an answer."""
@@ -51,7 +54,7 @@ class Plan:
     """A body, in which `{id}` and `{n}` stand for the message's id and number."""
     headers: Mapping[str, str]
     timeout_s: float
-    """How long to wait for one answer, and after the last arrival for the next."""
+    """How long to wait for one answer, and after the last progress for the next."""
 
     def body(self, number: int, id_: str) -> bytes:
         if self.data is not None:
@@ -63,7 +66,10 @@ class Sender(Protocol):
     """A way to send one message."""
 
     async def send(self, id_: str, body: bytes) -> None:
-        """Return once it is acknowledged; raises a DeliveryError where it is not."""
+        """Return once it is acknowledged; raises a DeliveryError where it is not.
+
+        One with `retry_after_s` says that the receiver wants the message then.
+        """
         ...
 
 
@@ -106,15 +112,23 @@ async def _send_all(plan: Plan, tally: Tally, sender: Sender) -> None:
             id_ = tally.id_of(number)
             body = plan.body(number, id_)
             tally.sent(number)
-            try:
-                async with asyncio.timeout(plan.timeout_s):
-                    await sender.send(id_, body)
-            except TimeoutError:
-                tally.is_refused(f"no answer within {plan.timeout_s:g}s")
-            except DeliveryError as error:
-                tally.is_refused(str(error))
-            else:
-                tally.is_acknowledged(number)
+            while True:
+                try:
+                    async with asyncio.timeout(plan.timeout_s):
+                        await sender.send(id_, body)
+                except TimeoutError:
+                    tally.is_refused(f"no answer within {plan.timeout_s:g}s")
+                except DeliveryError as error:
+                    # As long as anything goes on somewhere, what is to come later is sent later.
+                    quiet_s = time.monotonic() - tally.changed_at
+                    if error.retry_after_s is not None and quiet_s + error.retry_after_s < plan.timeout_s:
+                        tally.is_postponed()
+                        await asyncio.sleep(error.retry_after_s)
+                        continue
+                    tally.is_refused(str(error))
+                else:
+                    tally.is_acknowledged(number)
+                break
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(min(plan.in_flight, plan.messages)):
@@ -137,12 +151,9 @@ async def _connection(plan: Plan) -> AsyncIterator[MqttConnection]:
     assert plan.broker is not None
     try:
         check_topic(plan.topic)
-        parse_url(plan.broker)
-        options = MqttConnectionOptions.model_validate({"url": plan.broker, "client_id": f"load-{token_hex(6)}"})
-    except ValidationError as error:
-        raise Failure(f"the broker: {error.errors()[0]['msg']}", code=WRONG_USAGE) from None
     except ValueError as error:
         raise Failure(str(error), code=WRONG_USAGE) from None
+    options = plan.broker.options(client_id=f"load-{token_hex(6)}")
     here = Path.cwd()
     connection = MqttConnection(options, ConnectionContext("broker", LoopClock(), Events(), here, here))
     await connection.open()
@@ -206,7 +217,7 @@ def _require(plan: Plan, why: str | None) -> None:
     if why is not None:
         assert plan.broker is not None
         # As text a server has no credentials in it.
-        raise Failure(f"the broker at {parse_url(plan.broker)} cannot be used: {why}")
+        raise Failure(f"the broker at {parse_url(plan.broker.url)} cannot be used: {why}")
 
 
 class _Standing:
@@ -245,13 +256,14 @@ class _Answer:
     def __init__(self, future: asyncio.Future[None]) -> None:
         self.future = future
 
-    def acknowledged(self, reason: int) -> None:
+    def acknowledged(self, publish: Publish, reason: int) -> None:
         if reason >= REFUSED:
-            self.failed(DeliveryError(f"the broker answered with reason code 0x{reason:02X}", reason="refused"))
+            text = f"the broker answered with reason code 0x{reason:02X}"
+            self.failed(publish, DeliveryError(text, reason="refused"))
         elif not self.future.done():
             self.future.set_result(None)
 
-    def failed(self, error: DeliveryError) -> None:
+    def failed(self, publish: Publish, error: DeliveryError) -> None:
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -280,8 +292,9 @@ class _Http:
         try:
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 await response.read()
-                status = response.status
+                status, later = response.status, response.headers.get("Retry-After")
         except aiohttp.ClientError as error:
             raise DeliveryError(str(error) or type(error).__name__, reason="connect") from None
         if not 200 <= status < 300:
-            raise DeliveryError(f"answered {status} {response.reason or ''}".rstrip(), reason="refused")
+            wait_s = retry_after(later, now_s=time.time()) if status in NOT_NOW else None
+            raise DeliveryError(f"answered {status} {response.reason or ''}".rstrip(), retry_after_s=wait_s)

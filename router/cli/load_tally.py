@@ -47,6 +47,8 @@ class Result:
     """The first of them."""
     refused: dict[str, int]
     """By reason."""
+    postponed: int
+    """How often somebody asked to come later."""
     seconds: float
     acknowledging: Latencies | None
     arriving: Latencies | None
@@ -70,6 +72,7 @@ class Tally:
         self.acknowledged = 0
         self.arrived = 0
         self.repeated = 0
+        self.postponed = 0
         self.changed_at = now()
         """When something was last acknowledged, or last arrived."""
         self._run = run
@@ -111,6 +114,10 @@ class Tally:
             self._acknowledged_s[number] = self.changed_at - sent_at
             self.acknowledged += 1
 
+    def is_postponed(self) -> None:
+        """It is to be sent again later; its time goes on."""
+        self.postponed += 1
+
     def is_refused(self, why: str) -> None:
         self._refused[why] = self._refused.get(why, 0) + 1
 
@@ -137,6 +144,7 @@ class Tally:
             missing=len(missing),
             missing_ids=tuple(map(self.id_of, missing[:SHOWN_MISSING])),
             refused=dict(self._refused),
+            postponed=self.postponed,
             seconds=self.changed_at - self._began_at,
             acknowledging=Latencies.of([took_s for took_s in self._acknowledged_s if took_s is not None]),
             arriving=Latencies.of([took_s for took_s in self._arrived_s if took_s is not None]),

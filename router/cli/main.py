@@ -15,11 +15,33 @@ from router.cli.command import APP, Entry, LazyGroup, discard_output
 from router.cli.failure import INTERRUPTED, show_error
 
 ENTRIES: Final = (
+    Entry("Begin", "init", "router.cli.init", "Write a commented topology to start from"),
+    Entry("Begin", "graph", "router.cli.graph", "Draw a topology: Mermaid, Graphviz or SVG"),
+    Entry("Begin", "doctor", "router.cli.doctor", "Reach every broker and URL of a topology, and say what to fix"),
     Entry("Run", "start", "router.cli.start", "Run a topology in the foreground"),
     Entry("Run", "validate", "router.cli.topology", "Show all problems of a topology, and open nothing"),
     Entry("Run", "schema", "router.cli.topology", "Print the JSON Schema of the topology language, for editors"),
     Entry("Look", "ps", "router.cli.actors", "Show actors and routes: state, what waits, counts, restarts"),
-    Entry("Look", "mailbox", "router.cli.actors", "Show what waits for an actor or a route, and what is in flight"),
+    Entry(
+        "Look",
+        "mailbox",
+        "router.cli.mailbox",
+        "Show what waits and is in flight; hold, release and drop messages",
+    ),
+    Entry("Look", "top", "router.cli.top.command", "Show actors and routes live: rates, mailboxes, latency, restarts"),
+    Entry("Look", "tap", "router.cli.tap", "Show live copies of messages, as they come in, end or are handed over"),
+    Entry("Look", "trace", "router.cli.trace", "Show one message's way: times, steps, attempts and outcomes"),
+    Entry("Change", "plan", "router.cli.change", "Show what `apply` would do, and do nothing"),
+    Entry("Change", "apply", "router.cli.change", "Change the running router to a topology"),
+    Entry("Change", "swap", "router.cli.change", "Lead one route of the running router to other actors"),
+    Entry("Change", "rollback", "router.cli.change", "Go back to an earlier revision"),
+    Entry("Change", "history", "router.cli.history", "List revisions, or who changed what"),
+    Entry("Steer", "pause", "router.cli.steer", "Let an actor or a route stand still"),
+    Entry("Steer", "resume", "router.cli.steer", "Let go on what was paused or drained"),
+    Entry(
+        "Steer", "drain", "router.cli.steer", "Let an actor or a route take nothing more in, and wait until it is empty"
+    ),
+    Entry("Steer", "restart", "router.cli.steer", "End an actor, or a route's actor, and start it anew"),
     Entry("Act", "send", "router.cli.messages", "Send a message to an actor"),
     Entry("Act", "ask", "router.cli.messages", "Send a message to an actor and wait for what becomes of it"),
     Entry("Act", "load", "router.cli.load", "Send many messages and prove that they arrived"),

@@ -42,8 +42,7 @@ def rows_of(model: type[BaseModel]) -> list[Row]:
     """The options of a model, and of the models in it, in their order; none where it is no mapping."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
-    below = _below(schema, definitions)
-    return list(_rows(below[0], definitions, "", 0)) if below is not None else []
+    return [row for below, _ in _below(schema, definitions) for row in _rows(below, definitions, "", 0)]
 
 
 def value_of(model: type[BaseModel]) -> str:
@@ -54,36 +53,37 @@ def value_of(model: type[BaseModel]) -> str:
     return _words(schema, schema.get("$defs", {})).removesuffix(" or mapping")
 
 
-def _rows(schema: Schema, definitions: Schema, prefix: str, depth: int) -> Iterator[Row]:
-    required = schema.get("required", ())
+def _rows(schema: Schema, definitions: Schema, prefix: str, depth: int, *, is_one_of: bool = False) -> Iterator[Row]:
+    """`is_one_of`: it stands beside others with keys of their own, and what it requires is required of it alone."""
+    required = () if is_one_of else schema.get("required", ())
     for name, option in schema.get("properties", {}).items():
         path = f"{prefix}{name}"
         below = _below(option, definitions)
         yield Row(
             path,
             _words(option, definitions),
-            _default(option, has_rows=below is not None),
+            _default(option, has_rows=bool(below)),
             _description(option, definitions),
             name in required,
         )
-        if below is not None and depth < DEEPEST:
-            inner, mark = below
-            yield from _rows(inner, definitions, f"{path}{mark}.", depth + 1)
+        if depth < DEEPEST:
+            for inner, mark in below:
+                yield from _rows(inner, definitions, f"{path}{mark}.", depth + 1, is_one_of=len(below) > 1)
 
 
-def _below(option: Schema, definitions: Schema) -> tuple[Schema, str] | None:
-    """The model of an option that is a mapping with known keys, or a list or mapping of such."""
+def _below(option: Schema, definitions: Schema) -> list[tuple[Schema, str]]:
+    """The models of an option that is a mapping with known keys, or a list or mapping of such: mostly one."""
+    below = []
     for part in _alternatives(option):
         resolved = _resolved(part, definitions)
         if resolved.get("properties"):
-            return resolved, ""
+            below.append((resolved, ""))
+            continue
         for key, mark in (("items", "[]"), ("additionalProperties", ".NAME")):
             inner = resolved.get(key)
             if isinstance(inner, Mapping):
-                found = _below(inner, definitions)
-                if found is not None:
-                    return found[0], mark + found[1]
-    return None
+                below.extend((schema, mark + more) for schema, more in _below(inner, definitions))
+    return below
 
 
 def _description(option: Schema, definitions: Schema) -> str:

@@ -52,8 +52,8 @@ Control = Annotated[
     str | None,
     typer.Option(
         "--control",
-        metavar="PATH",
-        help="The router's control socket or state directory; else ROUTER_CONTROL, else ./.router/control.sock.",
+        metavar="WHERE",
+        help="The router's state directory, its socket, or https://HOST:PORT; else ROUTER_CONTROL, else ./.router.",
     ),
 ]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Show at most this many.")]

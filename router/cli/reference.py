@@ -22,7 +22,10 @@ from router.catalog import Catalog
 from router.cli.command import Command, Group, LazyGroup, examples, parameter_rows, summary, usage
 from router.cli.failure import FAILED, INTERRUPTED, NOT_RUNNING, TOPOLOGY_PROBLEMS, WRONG_USAGE
 from router.cli.main import app
+from router.cli.markdown import table
 from router.cli.option_rows import Row, rows_of, value_of
+from router.cli.reference_control import control_api
+from router.cli.reference_metrics import metrics
 from router.topology.model import ActorOptions, GroupDefinition, RouteOptions
 from router.topology.schema import json_schema
 from router.topology.settings import Settings
@@ -53,6 +56,8 @@ def pages() -> dict[str, str]:
         "actors.md": _page("Actor types", _actors(catalog)),
         "connections.md": _page("Connection types", _connections(catalog)),
         "steps.md": _page("Steps", _steps(catalog)),
+        "control-api.md": _page("Control API", control_api()),
+        "metrics.md": _page("Metrics", metrics()),
         "topology.schema.json": json.dumps(json_schema(catalog), indent=2, ensure_ascii=False) + "\n",
     }
 
@@ -90,7 +95,7 @@ def _cli() -> Iterator[str]:
     context = typer.Context(group, info_name="router")
     yield cleandoc(group.help or "")
     yield ""
-    yield from _table(
+    yield from table(
         ("command", ""),
         [(f"[`{entry.name}`](#router-{entry.name})", entry.summary) for entry in group.entries.values()],
     )
@@ -99,7 +104,7 @@ def _cli() -> Iterator[str]:
     yield "environment variable `ROUTER_CONTROL`, then at `./.router/control.sock`. `NO_COLOR` turns colours off."
     yield "`router --install-completion` installs completion for the current shell."
     yield ""
-    yield from _table(("exit code", ""), [(str(code), meaning) for code, meaning in _EXIT_CODES])
+    yield from table(("exit code", ""), [(str(code), meaning) for code, meaning in _EXIT_CODES])
     for name in group.list_commands(context):
         yield from _command(group.get_command(context, name), typer.Context(group, info_name="router"), name)
 
@@ -116,7 +121,7 @@ def _command(command: Any, parent: Context, name: str, level: int = 2) -> Iterat
         arguments, options = parameter_rows(command.get_params(context), context)
         for title, rows in (("argument", arguments), ("option", options)):
             yield ""
-            yield from _table((title, ""), [(f"`{first}`", second) for first, second in rows if first != "--help"])
+            yield from table((title, ""), [(f"`{first}`", second) for first, second in rows if first != "--help"])
     yield ""
     yield from _code(examples(command.epilog))
     if isinstance(command, Group):
@@ -150,7 +155,7 @@ def _actors(catalog: Catalog) -> Iterator[str]:
     specs = [catalog.endpoint(name) for name in catalog.endpoint_names()]
     yield "Besides these options every actor has [those of all actors](topology.md#actors)."
     yield ""
-    yield from _table(
+    yield from table(
         ("type", "as", ""),
         [(f"[`{spec.name}`](#{spec.name})", _roles(spec), summary(spec.documentation)) for spec in specs],
     )
@@ -199,7 +204,7 @@ def _steps(catalog: Catalog) -> Iterator[str]:
     specs = [catalog.step(name) for name in catalog.step_names()]
     yield "Steps run inside a route, in their order. Each is a mapping with one key, the step's name."
     yield ""
-    yield from _table(("step", ""), [(f"[`{spec.name}`](#{spec.name})", summary(spec.documentation)) for spec in specs])
+    yield from table(("step", ""), [(f"[`{spec.name}`](#{spec.name})", summary(spec.documentation)) for spec in specs])
     for spec in specs:
         yield ""
         yield f"## {spec.name}"
@@ -221,18 +226,10 @@ def _options(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         yield "It has no options of its own."
         return
-    yield from _table(
+    yield from table(
         ("option", "type", "default", ""),
         [(f"`{row.name}`", row.type, "**required**" if row.required else row.default, row.description) for row in rows],
     )
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    if rows:
-        yield f"| {' | '.join(titles)} |"
-        yield f"|{' --- |' * len(titles)}"
-        for row in rows:
-            yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
 
 
 def _code(lines: Sequence[str]) -> Iterator[str]:

@@ -7,20 +7,25 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import uvloop
 
 from actors.core.errors import RouterError
+from router.change.changes import TopologyRefusedError
+from router.change.watch import Watch
+from router.cli import problems
 from router.cli.banner import Banner, NotReady
 from router.cli.command import discard_output
 from router.cli.example import examples
-from router.cli.failure import Failure
+from router.cli.failure import TOPOLOGY_PROBLEMS, Failure
 from router.cli.figures import plural, span
+from router.cli.subscription import subscriptions
 from router.control.server import ControlServer
 from router.control.views import readiness_view
 from router.engine import Engine
@@ -33,29 +38,62 @@ GC_THRESHOLD: Final = 50_000
 """Messages die young, by their reference counts. At Python's 700 the collector starts with every few hundred of
 them in flight, and finds nothing."""
 
-_TOLD_TOGETHER: Final = frozenset(f"{kind} {what}" for kind in ("actor", "route") for what in ("ready", "stopped"))
+MOST_FILES: Final = 1024 * 1024
+"""More than anybody needs; a system that sets no limit refuses to be asked for infinitely many."""
+
+END_S: Final = 10.0
+"""How long the watch may take to end what it is doing."""
+
+_TOLD_TOGETHER: Final = frozenset(
+    ["connection open", *(f"{kind} {what}" for kind in ("actor", "route") for what in ("ready", "stopped"))]
+)
 
 
 def serve(
     topology: Topology,
     *,
     state_dir: Path | None = None,
+    watch: bool = False,
+    file_wins: bool = False,
     log_format: Literal["console", "json"] | None = None,
     log_level: str | None = None,
     as_json: bool = False,
 ) -> None:
-    """Run until SIGTERM, SIGINT or SIGHUP has it stopped; raises `Failure` where the router cannot start."""
+    """Run until SIGTERM, SIGINT or SIGHUP has it stopped; raises `Failure` where the router cannot start.
+
+    `watch`: apply the topology's file whenever it changes. `file_wins`: run it, whatever ran last.
+    """
     settings = topology.settings
     level, format = log_level or settings.log.level, log_format or settings.log.format
+    allow_files()
     uninstall = install(format=format, level=level, redaction=Redaction(settings.redact))
-    serving = _Serving(topology, state_dir, calm=format == "console" and level == "info", as_json=as_json)
+    calm = format == "console" and level == "info"
+    serving = _Serving(topology, state_dir, watch=watch, file_wins=file_wins, calm=calm, as_json=as_json)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serving.run())
+    except TopologyRefusedError as error:
+        if not as_json:
+            problems.show(error.problems)
+        shown = {"detail": error.text, "problems": [problem.as_dict() for problem in error.problems]}
+        raise Failure(error.text, code=TOPOLOGY_PROBLEMS, problem=shown) from None
     except RouterError as error:
         raise Failure(str(error)) from None
     finally:
         uninstall()
+
+
+def allow_files() -> None:
+    """Raise the limit of open files, of which each client takes one, as far as we may.
+
+    Systems leave the soft one at 1024 for the sake of programs that use select(); the loop does not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    with suppress(OSError, ValueError):  # a kernel may allow less than its hard limit says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def relieve_collector() -> None:
@@ -68,9 +106,20 @@ def relieve_collector() -> None:
 class _Serving:
     """One run of one router."""
 
-    def __init__(self, topology: Topology, state_dir: Path | None, *, calm: bool, as_json: bool) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        state_dir: Path | None,
+        *,
+        watch: bool,
+        file_wins: bool,
+        calm: bool,
+        as_json: bool,
+    ) -> None:
         self._topology = topology
         self._state_dir = state_dir
+        self._watch = watch
+        self._file_wins = file_wins
         self._for_people = calm
         self._as_json = as_json
         self._told = asyncio.Event()
@@ -83,7 +132,7 @@ class _Serving:
         try:
             if await self._unless_told(self._start(engine, control)):
                 self._say(self._banner(engine, control))
-                await self._told.wait()
+                await self._until_told(engine)
                 await self._stop(engine, control)
             else:
                 self._say_stopped("\nstopped before it was ready", 0)
@@ -94,7 +143,7 @@ class _Serving:
 
     async def _start(self, engine: Engine, control: ControlServer) -> None:
         with self._calm():
-            await engine.start()
+            await engine.start(file_wins=self._file_wins)
             try:
                 await control.start()
             except BaseException:
@@ -116,21 +165,40 @@ class _Serving:
         await task
         return True
 
+    async def _until_told(self, engine: Engine) -> None:
+        if not self._watch:
+            await self._told.wait()
+            return
+        watch = Watch(self._topology, engine.changes, clock=engine.clock, events=engine.events)
+        watching = asyncio.create_task(watch.run())
+        try:
+            await self._told.wait()
+        finally:
+            # A change that it carries out is ended by the engine, as one that an operator asked for.
+            watching.cancel()
+            await asyncio.wait([watching], timeout=END_S)
+
     def _banner(self, engine: Engine, control: ControlServer) -> Banner:
         listening = [*engine.listening(), *control.listening()]
-        waiting = [NotReady(**one) for one in readiness_view(engine)["waiting"]]
+        unready = readiness_view(engine)["waiting"]
+        waiting = [NotReady(one["name"], one["kind"], one["state"], one["why"]) for one in unready]
         late = {one.name for one in waiting}
-        topology = self._topology
+        topology = engine.topology
         http = next((address for what, address in listening if what == "http"), None)
         return Banner(
             name=topology.name,
             pid=os.getpid(),
+            remark=engine.remark,
+            watching=str(self._topology.path) if self._watch else "",
             listening=listening,
             actors=[name for name, actor in topology.actors.items() if actor.enabled and name not in late],
             routes=[name for name in topology.routes if name not in late],
             waiting=waiting,
             disabled=[name for name, actor in topology.actors.items() if not actor.enabled],
-            examples=examples(topology, http) if http is not None else [],
+            examples=[
+                *(examples(topology, http) if http is not None else ()),
+                *subscriptions(topology, engine.state_dir.path, late=late),
+            ],
         )
 
     # Stop
@@ -151,7 +219,7 @@ class _Serving:
         os._exit(128 + signum)
 
     async def _stop(self, engine: Engine, control: ControlServer) -> None:
-        limit_s = float(self._topology.settings.drain_timeout)
+        limit_s = float(engine.assembly.settings.drain_timeout)
         if not self._as_json:
             _print(f"\ndraining, for {span(limit_s)} at most; a second Ctrl-C stops at once")
         with self._calm():
@@ -169,8 +237,9 @@ class _Serving:
 
     @contextmanager
     def _calm(self) -> Iterator[None]:
-        """Leave out of a log for people that each actor is ready, or has stopped: the banner and the last line
-        tell it of all together. A filter of this very logger: messages that a `log` actor writes pass."""
+        """Leave out of a log for people that each actor is ready, or has stopped, and that each connection is open:
+        the banner and the last line tell it of all together. A filter of this very logger: messages that a `log`
+        actor writes pass."""
 
         def tells_more(record: logging.LogRecord) -> bool:
             return record.levelno != logging.INFO or record.getMessage() not in _TOLD_TOGETHER

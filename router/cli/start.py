@@ -16,7 +16,8 @@ app = typer.Typer(**APP)
 
 @app.command(
     cls=Command,
-    epilog="router start\nrouter start topology.yaml --state-dir /var/lib/router --log-format json",
+    epilog="router start\nrouter start topology.yaml --watch\n"
+    "router start topology.yaml --state-dir /var/lib/router --log-format json",
 )
 def start(
     file: TopologyFile = Path("topology.yaml"),
@@ -24,6 +25,10 @@ def start(
         Path | None,
         typer.Option("--state-dir", metavar="DIR", help="In place of the topology's `settings.state_dir`."),
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Apply the file whenever it changes and is valid.")] = False,
+    file_wins: Annotated[
+        bool, typer.Option("--file-wins", help="Run the file, whatever revision was confirmed last.")
+    ] = False,
     log_format: Annotated[
         Literal["console", "json"] | None,
         typer.Option("--log-format", metavar="console|json", help="In place of `settings.log.format`."),
@@ -41,6 +46,10 @@ def start(
     Prints what listens where, and which actors are ready; the log goes to standard error. SIGTERM and Ctrl-C
     drain and stop: sources stop first, and what is in flight may settle within `settings.drain_timeout`. A second
     one stops at once. What has not settled was never acknowledged, or is in the journal.
+
+    What was changed while it ran goes on: the revision that was confirmed last, unless the file has changed since it
+    was applied. The first lines say which it is, and --file-wins takes the file in any case. With --watch the file is
+    applied whenever it changes; where it has problems they are logged, and the old topology goes on.
     """
     from router.cli import problems
 
@@ -51,4 +60,12 @@ def start(
 
     from router.cli.serving import serve
 
-    serve(topology, state_dir=state_dir, log_format=log_format, log_level=log_level, as_json=as_json)
+    serve(
+        topology,
+        state_dir=state_dir,
+        watch=watch,
+        file_wins=file_wins,
+        log_format=log_format,
+        log_level=log_level,
+        as_json=as_json,
+    )

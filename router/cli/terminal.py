@@ -70,6 +70,11 @@ def print_json(value: Any) -> None:
     print(_AS_ESCAPES.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
+def print_json_line(value: Any) -> None:
+    """Print a value as JSON on one line, for programs that read line by line."""
+    print(json.dumps(value))
+
+
 def print_data(data: Any) -> None:
     """Print a message's data: JSON, or text as it is, of which a terminal gets nothing that it would obey."""
     if not isinstance(data, str):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.core.errors import RouterError
 from actors.core.message import Message
 from router.control.mailbox_view import View, whole_message, without_preview
-from router.control.operation import Answer, Call, Operation
+from router.control.message_documents import DeadLetterDocument, DeadLettersDocument, Dropped, Replayed
+from router.control.operation import Answer, Call, Change, Noted, Operation
 from router.control.problem import UnknownError
-from router.control.requests import DeadLettersQuery, Drop, NoQuery, Replay, Selection
+from router.control.requests import MAX_AT_ONCE, DeadLettersQuery, Drop, NoQuery, Replay, Selection
 from router.store.dead_letters import EVERY_DEAD_LETTER, DeadLetter, DeadLetterFilter
 from router.telemetry.shown import Redaction, without_credentials
 
@@ -25,8 +27,6 @@ AT_ONCE: Final = 16
 """Replays of one request that run side by side."""
 REPLAY_S: Final = 300.0
 """No replay of a request begins later than this; what is left is told, for another request."""
-MOST_REPLAYED: Final = 10_000
-"""In one request."""
 PAGE: Final = 500
 
 
@@ -39,13 +39,50 @@ class DeadLetterOperations:
 
     def operations(self) -> tuple[Operation, ...]:
         return (
-            Operation("GET", "/v1/dead-letters", self.page, DeadLettersQuery),
-            Operation("GET", "/v1/dead-letters/{id}", self.show, NoQuery),
-            Operation("POST", "/v1/dead-letters/replay", self.replay, NoQuery, Replay),
-            Operation("POST", "/v1/dead-letters/drop", self.drop, NoQuery, Drop),
+            Operation(
+                "GET",
+                "/v1/dead-letters",
+                self.page,
+                DeadLettersQuery,
+                role="operator",
+                answers={200: DeadLettersDocument},
+                problems=(503,),
+            ),
+            Operation(
+                "GET",
+                "/v1/dead-letters/{id}",
+                self.show,
+                NoQuery,
+                role="operator",
+                answers={200: DeadLetterDocument},
+                problems=(503,),
+            ),
+            Operation(
+                "POST",
+                "/v1/dead-letters/replay",
+                self.replay,
+                NoQuery,
+                Replay,
+                role="operator",
+                answers={200: Replayed},
+                change=Change("replay", "dead letters"),
+                problems=(503,),
+            ),
+            Operation(
+                "POST",
+                "/v1/dead-letters/drop",
+                self.drop,
+                NoQuery,
+                Drop,
+                role="operator",
+                answers={200: Dropped},
+                change=Change("drop", "dead letters"),
+                problems=(503,),
+            ),
         )
 
     async def page(self, call: Call) -> Answer:
+        """A page of dead letters, the newest first, and how many match."""
         query: DeadLettersQuery = call.query
         matching = query.filter(self._engine.clock.time())
         views: list[View] = []
@@ -54,6 +91,7 @@ class DeadLetterOperations:
         return Answer.json({"dead_letters": views, "total": await self._total(matching)})
 
     async def show(self, call: Call) -> Answer:
+        """One dead letter, with its message whole."""
         letter_id = call.names["id"]
         letter = await self._engine.dead_letters.get(letter_id)
         if letter is None:
@@ -61,33 +99,59 @@ class DeadLetterOperations:
         return Answer.json(await asyncio.to_thread(self._whole, letter))
 
     async def drop(self, call: Call) -> Answer:
+        """Delete dead letters: some by their ids, or all that a filter chooses, or the next of these."""
         wanted: Drop = call.body
+        last, more = None, False
         if wanted.filter is None:
             dropped = await self._engine.dead_letters.drop(wanted.ids or [])
-        else:
+        elif wanted.limit is None and wanted.after is None and wanted.through is None:
             dropped = await self._engine.dead_letters.drop_matching(self._filter(wanted.filter))
-        return Answer.json({"dropped": dropped})
+        else:
+            ids, more = await self._next(wanted)
+            dropped = await self._engine.dead_letters.drop(ids)
+            last = ids[-1] if ids else None
+        answer = {"dropped": dropped, "last": last, "more": more}
+        return Answer.json(answer, noted=Noted(detail={**self._meant(wanted), "dropped": dropped}))
 
     async def replay(self, call: Call) -> Answer:
-        """The oldest first, some side by side. `left` says how many of those that were meant are still to be
-        asked for: a request has its bounds in number and in time."""
+        """Send dead letters again: to the target that failed, or through the route anew.
+
+        The oldest first, some side by side. `left` says how many of those that were meant are still to be
+        asked for: a request has its bounds in number and in time.
+        """
         wanted: Replay = call.body
         if wanted.filter is None:
             ids, more = list(dict.fromkeys(wanted.ids or [])), False
         else:
-            ids, more = await self._matching(self._filter(wanted.filter))
+            ids, more = await self._next(wanted)
         replays = Replays(self._engine, ids, wanted.mode)
         await replays.run()
         left = len(ids) - replays.replayed - len(replays.failed)
-        return Answer.json({"replayed": replays.replayed, "failed": replays.failed, "left": left, "more": more})
+        counts = {"replayed": replays.replayed, "failed": len(replays.failed), "left": left}
+        # Those that were not begun are the last ones.
+        last = ids[len(ids) - left - 1] if len(ids) > left else None
+        return Answer.json(
+            {"replayed": replays.replayed, "failed": replays.failed, "left": left, "more": more, "last": last},
+            noted=Noted(detail={**self._meant(wanted), "as": wanted.mode, **counts}),
+        )
+
+    def _meant(self, wanted: Replay | Drop) -> dict[str, Any]:
+        """Which dead letters a request chooses, for the audit log."""
+        if wanted.filter is None:
+            return {"ids": wanted.ids}
+        chosen = asdict(self._filter(wanted.filter))
+        return {"filter": {name: value for name, value in chosen.items() if value is not None}}
 
     def _filter(self, selection: Selection) -> DeadLetterFilter:
         return selection.filter(self._engine.clock.time())
 
-    async def _matching(self, matching: DeadLetterFilter) -> tuple[list[str], bool]:
-        """Ids, the oldest first, and whether there are more than one request takes."""
-        found = await self._engine.dead_letters.ids(matching, limit=MOST_REPLAYED + 1)
-        return found[:MOST_REPLAYED], len(found) > MOST_REPLAYED
+    async def _next(self, wanted: Replay | Drop) -> tuple[list[str], bool]:
+        """Ids of those that a request means by its filter, the oldest first, and whether there are more."""
+        assert wanted.filter is not None, "it means some by their ids"
+        limit, matching = wanted.limit or MAX_AT_ONCE, self._filter(wanted.filter)
+        store = self._engine.dead_letters
+        found = await store.ids(matching, limit=limit + 1, after=wanted.after, through=wanted.through)
+        return found[:limit], len(found) > limit
 
     async def _total(self, matching: DeadLetterFilter) -> int:
         store = self._engine.dead_letters

@@ -27,10 +27,12 @@ State = Literal[
     "ready",
     "held",
     "ordered",
+    "on_hold",
 ]
 """Queued in the mailbox; waiting for room in it; in the actor's hand; an attempt runs; its mark in the journal is
 committed; its dead letter is; waiting for its next attempt; for a target that is away; for the target's `limit`;
-for a place among those that run; for a step that holds it; for the one before it in its order."""
+for a place among those that run; for a step that holds it; for the one before it in its order; for an operator who
+holds it."""
 
 
 class Entry(NamedTuple):
@@ -68,7 +70,9 @@ def of_route(route: Route) -> Iterator[Entry]:
         yield Entry("suspended", "limited", delivery)
     for delivery in route.ready:
         yield Entry("held", "ready", delivery)
-    for delivery in route.chain.held:
+    for delivery in route.on_hold:
+        yield Entry("held", "on_hold", delivery)
+    for delivery in route.held:
         yield Entry("held", "held", delivery)
     for delivery in (*route.order, *route.branches):
         if delivery.details is None or not delivery.details.pending:
@@ -90,6 +94,18 @@ def of_actor(child: Child, routes: Iterable[Route]) -> Iterator[Entry]:
         for delivery in route.attempts.pausing:
             if next_target(delivery) == child.name:
                 yield Entry("suspended", "limited", delivery)
+        for delivery in route.on_hold:
+            if next_target(delivery) == child.name:
+                yield Entry("held", "on_hold", delivery)
+
+
+def of_source(name: str, routes: Iterable[Route]) -> Iterator[Entry]:
+    """Everything that came in at a source and is in a route."""
+    for route in routes:
+        if name in route.plan.sources:
+            for entry in of_route(route):
+                if isinstance(entry.envelope, Delivery) and entry.envelope.root.message.source == name:
+                    yield entry
 
 
 def of_member(member: Member) -> Iterator[Entry]:

@@ -68,6 +68,7 @@ def message_view(entry: Entry, *, redaction: Redaction, scales: Scales, now: flo
         "route": delivery.route.name if delivery is not None and delivery.route is not None else None,
         "target": next_target(envelope),
         "state": entry.state,
+        "on_hold": details is not None and details.held,
         "retry_in_s": max(0.0, entry.due - now) if entry.due is not None else None,
         "last_error": without_credentials(": ".join(details.last)) if details is not None and details.last else None,
     }

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from actors.connections.http_exchange import Exchange
 from actors.connections.http_listener import HttpListener
+from router.control.documents import Health, Readiness
 from router.control.operation import Answer, Call, Operation
 from router.control.problem import Problem
+from router.control.roles import Caller
 from router.control.views import readiness_view
 from router.telemetry.metrics import Metrics
 from router.topology.settings import Address
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pointsman.observe")
 
+_MONITORING: Final = Caller("monitoring", "viewer", "observe")
+
 MOST_SCRAPES: Final = 8
 """Requests for metrics that may wait for one another; more are refused."""
 
@@ -28,20 +32,26 @@ def operations(engine: Engine, metrics: Metrics) -> tuple[Operation, ...]:
     """The three of them."""
 
     async def healthz(call: Call) -> Answer:
+        """Say that the process answers."""
         return Answer.json({"status": "ok"})
 
     async def readyz(call: Call) -> Answer:
+        """Say whether everything runs that is switched on. Who has a role learns what does not, and why."""
         view = readiness_view(engine)
-        return Answer.json(view, 200 if view["ready"] else 503)
+        status = 200 if view["ready"] else 503
+        if call.caller.role is None:
+            del view["waiting"], view["paused"]
+        return Answer.json(view, status)
 
     async def scrape(call: Call) -> Answer:
+        """Metrics for Prometheus, in the format that `Accept` asks for."""
         body, content_type = await metrics.render(call.accept)
         return Answer(body, content_type=content_type)
 
     return (
-        Operation("GET", "/healthz", healthz),
-        Operation("GET", "/readyz", readyz),
-        Operation("GET", "/metrics", scrape),
+        Operation("GET", "/healthz", healthz, role=None, answers={200: Health}),
+        Operation("GET", "/readyz", readyz, role=None, answers={200: Readiness, 503: Readiness}),
+        Operation("GET", "/metrics", scrape, role="viewer", answers={200: "text/plain"}),
     )
 
 
@@ -79,7 +89,8 @@ class ObserveListener:
 
     async def _answer(self, operation: Operation, exchange: Exchange) -> None:
         try:
-            answer = await operation.run(Call({}, None, None, exchange.headers.get("Accept", "")))
+            answer = await operation.run(Call({}, None, None, exchange.headers.get("Accept", ""), _MONITORING))
+            assert isinstance(answer, Answer), "no monitoring goes on"
         except Exception:
             logger.exception("%s failed", operation.path)
             answer = Answer.of(Problem(500, "this failed inside the router; its log says more"))

@@ -16,8 +16,12 @@ from actors.core.errors import (
     RouterError,
     StorageError,
 )
+from router.change.changes import ChangeInProgressError
+from router.change.code import CodeRefusedError
+from router.change.swap import NotReadyError
 from router.telemetry.shown import without_credentials
-from router.topology.problems import did_you_mean
+from router.topology.problems import TopologyError, did_you_mean
+from router.topology.settings import Role
 
 CONTENT_TYPE: Final = "application/problem+json"
 
@@ -79,6 +83,29 @@ class UnknownError(ControlError):
         self.suggestion = did_you_mean(name, known)
 
 
+class UnauthorizedError(ControlError):
+    """Who asks has shown no token, or none of ours."""
+
+    def __init__(self, *, wrong: bool) -> None:
+        """`wrong`: there was one."""
+        super().__init__("this token is not known here" if wrong else "this needs a token: Authorization: Bearer …")
+        self.challenge = 'Bearer realm="pointsman"' + (', error="invalid_token"' if wrong else "")
+        """Of the header WWW-Authenticate, without which a 401 must not be (RFC 9110, 11.6.1)."""
+
+
+class ForbiddenError(ControlError):
+    """Who asks has another role than this needs."""
+
+    def __init__(self, *, needed: Role, has: Role) -> None:
+        super().__init__(f"this needs the role {needed}, and this token's is {has}")
+        self.needed = needed
+        self.has = has
+
+
+class BusyError(ControlError):
+    """There is too much of something at once; later there may be less."""
+
+
 def problem_of(error: Exception) -> Problem | None:
     """What an exception that is raised on purpose becomes; None for a defect, of which nothing is told."""
     text = without_credentials(str(error))
@@ -90,8 +117,23 @@ def problem_of(error: Exception) -> Problem | None:
             if error.suggestion:
                 members["suggestion"] = error.suggestion
             return Problem(404, text, members)
+        case UnauthorizedError():
+            return Problem(401, text, {}, {"WWW-Authenticate": error.challenge})
+        case ForbiddenError():
+            challenge = f'Bearer realm="pointsman", error="insufficient_scope", scope="{error.needed}"'
+            return Problem(403, text, {"needs": error.needed, "has": error.has}, {"WWW-Authenticate": challenge})
+        case CodeRefusedError():
+            return Problem(403, text, {"references": sorted(map(str, error.found))})
+        case ChangeInProgressError():
+            return Problem(409, text, {"holder": error.holder})
+        case BusyError():
+            return Problem(503, text, {}, retry_after(1.0))
         case ControlError():
             return Problem(409, text)
+        case NotReadyError():
+            return Problem(409, text, {"actor": error.actor, "why": without_credentials(error.why)})
+        case TopologyError():
+            return Problem(422, str(error.args[0]), {"problems": [problem.as_dict() for problem in error.problems]})
         case BackPressureError():
             return Problem(503, text, {"route": error.route}, retry_after(error.retry_after_s))
         case MailboxFullError():

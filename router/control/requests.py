@@ -21,6 +21,8 @@ from router.topology.problems import did_you_mean
 MAX_LIMIT: Final = 1000
 MAX_WAIT_S: Final = 3600.0
 MAX_IDS: Final = 1000
+MAX_AT_ONCE: Final = 10_000
+"""Dead letters that one request replays at most."""
 
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
@@ -100,13 +102,17 @@ class NewMessage(Request):
     """A message to send by hand."""
 
     data: Any
+    """Its payload."""
     headers: dict[Text, str] = {}
+    """As a source would have set them."""
     id: Text | None = None
     """Its idempotency key; one is made where there is none."""
     subject: Text | None = None
+    """What it is about."""
     key: Text | None = None
     """The partition key."""
     type: Text = "message"
+    """As CloudEvents has it."""
     wait: bool = False
     """Answer when it has ended, with what became of it."""
     timeout_s: Annotated[float, Field(gt=0, le=MAX_WAIT_S, allow_inf_nan=False)] = 10.0
@@ -121,9 +127,13 @@ class Selection(BaseModel):
     route: str | None = None
     """Empty for what came as far as no route."""
     target: Text | None = None
+    """The actor that did not take them."""
     reason: Reason | None = None
+    """The class of the last failure."""
     since: MomentField | None = None
+    """Since then: a date and time, epoch seconds, or how long ago, such as 2h."""
     until: MomentField | None = None
+    """Before then, written likewise."""
 
     def filter(self, now: float) -> DeadLetterFilter:
         """As the store has it; `now` in epoch seconds."""
@@ -140,18 +150,29 @@ class DeadLettersQuery(Selection):
     """A page of dead letters, the newest first."""
 
     limit: Limit = 50
+    """Dead letters at most."""
     before: Text | None = None
     """The id of the last one of the page before."""
 
 
 class _Chosen(Request):
     ids: Ids | None = None
+    """These."""
     filter: Selection | None = None
+    """All that it chooses; an empty one chooses all."""
+    limit: Annotated[int, Field(ge=1, le=MAX_AT_ONCE)] | None = None
+    """At most so many of those that `filter` chooses, the oldest first."""
+    after: Text | None = None
+    """Of those that `filter` chooses only what came behind this id: `last` of the answer before."""
+    through: Text | None = None
+    """And nothing that came behind this one, such as what becomes a dead letter meanwhile."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.ids is None) == (self.filter is None):
             raise PydanticCustomError("either", "give either 'ids' or 'filter'; an empty filter means all")
+        if self.ids is not None and (self.limit or self.after or self.through):
+            raise PydanticCustomError("page", "'limit', 'after' and 'through' go with 'filter'")
         return self
 
 

@@ -1,34 +1,38 @@
-"""Serves the control API on its Unix socket, and monitoring on the address that `settings.observe` names."""
+"""Serves the control API on its Unix socket, by TCP where `settings.control` says so, and monitoring on the address
+that `settings.observe` names."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+import random
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from router.control import observe
 from router.control.api import Api
+from router.control.application import application, runner
+from router.control.audit import AuditOperations
+from router.control.changes import ChangeOperations
 from router.control.dead_letters import DeadLetterOperations
-from router.control.operation import Answer, Call, Operation
-from router.control.problem import Mistake, Problem, RequestError, problem_of
-from router.control.requests import read_body, read_query
+from router.control.holds import HoldOperations
+from router.control.openapi import OpenApi
+from router.control.operation import Operation
+from router.control.recorder import Recorder
+from router.control.roles import Caller, local_caller
+from router.control.steering import SteeringOperations
+from router.control.taps import TapOperations
+from router.control.tcp import TcpListener
+from router.control.traces import TraceOperations
 from router.control.unix_socket import UnixSocket
 from router.telemetry.metrics import Metrics
 from router.telemetry.shown import Redaction
+from router.telemetry.taps import Taps
+from router.telemetry.traces import Traces
+from router.topology.settings import Address
 
 if TYPE_CHECKING:
     from router.engine import Engine
-
-logger = logging.getLogger("pointsman.control")
-
-MAX_BODY: Final = 1024 * 1024
-RECEIVE_S: Final = 10.0
-"""How long a body may take to arrive."""
-LINGER_S: Final = 2.0
-"""How long requests may take to end when the server stops."""
 
 
 class ControlServer:
@@ -38,26 +42,36 @@ class ControlServer:
         settings = engine.topology.settings
         redaction = Redaction(settings.redact)
         self.metrics = Metrics(engine)
+        self._traces = Traces(engine)
         self._engine = engine
         monitoring = observe.operations(engine, self.metrics)
-        self._operations = (
+        asked = (
             *monitoring,
             *Api(engine, redaction, self.listening).operations(),
+            *SteeringOperations(engine).operations(),
+            *HoldOperations(engine).operations(),
             *DeadLetterOperations(engine, redaction).operations(),
+            *ChangeOperations(engine).operations(),
+            *AuditOperations(engine).operations(),
+            *TapOperations(engine, Taps(engine, random=random.random), redaction).operations(),
+            *TraceOperations(engine, self._traces).operations(),
         )
+        self.operations: tuple[Operation, ...] = (*asked, OpenApi(asked).operation)
         self._observe: observe.ObserveListener | None = None
         if settings.observe is not None:
             self._observe = observe.ObserveListener(settings.observe.listen, engine, monitoring)
+        self._tcp: TcpListener | None = None
+        if isinstance(settings.control.listen, Address):
+            self._tcp = TcpListener(settings.control, engine.topology.directory, engine.clock)
+        self._recorder = Recorder(engine)
         self._socket: UnixSocket | None = None
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen. Raises `StateDirError` where the socket cannot be, and `RouterError` where the address of
-        `settings.observe` cannot be listened on; nothing listens then."""
-        self._runner = web.AppRunner(
-            self._application(), handle_signals=False, access_log=None, shutdown_timeout=LINGER_S
-        )
+        """Listen. Raises `StateDirError` where the socket cannot be, and `RouterError` where an address of
+        `settings.control` or `settings.observe` cannot be listened on; nothing listens then."""
+        self._runner = runner(application(self.operations, _local, self._recorder))
         try:
             await self._runner.setup()
             assert self._runner.server is not None, "set up above"
@@ -65,6 +79,8 @@ class ControlServer:
             # Not one of aiohttp's sites: uvloop takes a bound Unix socket here alone.
             loop = asyncio.get_running_loop()
             self._server = await loop.create_unix_server(self._runner.server, sock=self._socket.open())
+            if self._tcp is not None:
+                await self._tcp.open(application(self.operations, self._tcp.identify, self._recorder))
             if self._observe is not None:
                 await self._observe.open()
         except BaseException:
@@ -79,83 +95,27 @@ class ControlServer:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        if self._tcp is not None:
+            await self._tcp.close()
         if self._observe is not None:
             await self._observe.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
         self.metrics.close()
+        self._traces.close()
 
     def listening(self) -> list[tuple[str, str]]:
         """What listens where, the engine's own not included: (what, address)."""
         if self._server is None:
             return []
         found = [("control", str(self._engine.state_dir.control_socket))]
+        if self._tcp is not None:
+            found.append(("control", self._tcp.url))
         if self._observe is not None:
             found.append(("observe", self._observe.url))
         return found
 
-    def _application(self) -> web.Application:
-        application = web.Application(client_max_size=MAX_BODY, middlewares=[_problems])
-        for operation in self._operations:
-            if operation.method == "GET":
-                application.router.add_get(operation.path, _handler(operation))
-            else:
-                application.router.add_post(operation.path, _handler(operation))
-        return application
 
-
-def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        query = body = None
-        if operation.query is not None:
-            query = read_query(list(request.query.items()), operation.query)
-        if operation.body is not None:
-            body = read_body(await _received(request), request.headers.get("Content-Type", ""), operation.body)
-        call = Call(request.match_info, query, body, request.headers.get("Accept", ""))
-        return _response(await operation.run(call))
-
-    return handle
-
-
-async def _received(request: web.Request) -> bytes:
-    try:
-        async with asyncio.timeout(RECEIVE_S):
-            return await request.read()
-    except TimeoutError:
-        raise RequestError(Mistake("", "the body took too long to arrive"), status=408) from None
-
-
-@web.middleware
-async def _problems(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """The one place where what went wrong becomes an answer."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return _response(Answer.of(Problem(error.status, _detail(request, error), {}, headers)))
-    except Exception as error:
-        problem = problem_of(error)
-        if problem is None:
-            logger.exception("%s %s failed", request.method, request.path)
-            problem = Problem(500, "this failed inside the router; its log says more")
-        return _response(Answer.of(problem))
-
-
-def _detail(request: web.Request, error: web.HTTPException) -> str:
-    match error:
-        case web.HTTPNotFound():
-            return f"nothing is at {request.path}"
-        case web.HTTPMethodNotAllowed():
-            return f"{request.path} takes {', '.join(sorted(error.allowed_methods))}"
-        case web.HTTPRequestEntityTooLarge():
-            return f"a body may have {MAX_BODY} bytes"
-        case _:
-            return error.reason
-
-
-def _response(answer: Answer) -> web.Response:
-    headers = {"Content-Type": answer.content_type, **answer.headers}
-    return web.Response(body=answer.body, status=answer.status, headers=headers)
+def _local(request: web.Request) -> Caller:
+    return local_caller(request.get_extra_info("socket"))

@@ -15,12 +15,12 @@ from actors.core.errors import DeliveryError, MailboxFullError, Reason
 from actors.core.events import AttemptFailed, Events, RouteResumed, RouteSuspended
 from actors.core.message import Settlement
 from router.routing.choose import RetryPolicy, TryAgain, TryNext, after_failure
-from router.routing.delivery import Delivery, Details
+from router.routing.delivery import PAST_STEPS, Delivery, Details
 
 if TYPE_CHECKING:
     from router.routing.route import Route
 
-AWAY: frozenset[Reason] = frozenset({"connect", "failed", "open"})
+AWAY: frozenset[Reason] = frozenset({"connect", "failed", "open", "paused"})
 """Reasons that use up no attempt where the target has said that it is away."""
 
 
@@ -52,6 +52,8 @@ class Attempts:
         self._targets = targets
         self._policy = policy
         self._timeout_s = timeout_s
+        self._deadlines: dict[Delivery, float] = {}
+        """Of attempts that began with another timeout than the route has now."""
         self._clock = clock
         self._now = clock.now
         self._events = events
@@ -62,12 +64,12 @@ class Attempts:
         """When the timer fires; infinite where there is none."""
         self._resume_at = 0.0
         for target in targets.values():
-            target.watch(self._targets_changed)
+            target.watch(self.look_again)
 
     def close(self) -> None:
         """Let go of targets and timer."""
         for target in self._targets.values():
-            target.unwatch(self._targets_changed)
+            target.unwatch(self.look_again)
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._timer_at = None, math.inf
@@ -115,10 +117,11 @@ class Attempts:
     def succeeded(self, delivery: Delivery, reply: object) -> None:
         target = delivery.target
         assert target is not None
-        if delivery not in self.running:
+        try:
+            del self.running[delivery]
+        except KeyError:
             target.late += 1
             return
-        del self.running[delivery]
         target.succeeded += 1
         if target.breaker is not None:
             target.breaker.record(ok=True)
@@ -155,9 +158,37 @@ class Attempts:
             self._next(delivery, target, error)
         self._route.pump()
 
+    # Another plan (rewire.py)
+
+    def retarget(self, targets: Mapping[str, Child]) -> None:
+        """These actors stand for the names from now on."""
+        for target in self._targets.values():
+            target.unwatch(self.look_again)
+        self._targets = targets
+        for target in targets.values():
+            target.watch(self.look_again)
+
+    def set_policy(self, policy: RetryPolicy, timeout_s: float) -> None:
+        """For all attempts that begin from now on; those under way keep their deadlines."""
+        if timeout_s != self._timeout_s:
+            for delivery in self.running:
+                self._deadlines.setdefault(delivery, delivery.enqueued_at + self._timeout_s)
+        self._policy, self._timeout_s = policy, timeout_s
+
+    def resumed(self) -> None:
+        """None waits any more for a target to return."""
+        if not self.suspended:
+            self._events.emit(RouteResumed(self._route.name))
+
+    def _deadline(self, delivery: Delivery) -> float:
+        if self._deadlines and (own := self._deadlines.get(delivery)) is not None:
+            return own
+        return delivery.enqueued_at + self._timeout_s
+
     def _next(self, delivery: Delivery, target: Child, error: DeliveryError) -> None:
-        details = self._with_candidates(delivery)
+        details = self.with_candidates(delivery)
         details.last = (error.reason, str(error))
+        stale, details.stale = details.stale, False
         move = after_failure(
             self._policy,
             reason=error.reason,
@@ -186,6 +217,8 @@ class Attempts:
                 due = self._now() + delay_s
                 heapq.heappush(self.retries, (due, next(self._order), delivery))
                 self._arm(due)
+                if stale:
+                    delivery.choose_anew()
                 self._route.remember(delivery)
             case TryNext():
                 details.candidate += 1
@@ -198,15 +231,21 @@ class Attempts:
     # Targets that are away, and limits
 
     def _away(self, delivery: Delivery) -> None:
-        self._with_candidates(delivery)
-        self.place(delivery)
+        details = self.with_candidates(delivery)
+        if details.stale:
+            delivery.choose_anew()
+            self._route.ready.append(delivery)
+        else:
+            self.place(delivery)
 
-    def _with_candidates(self, delivery: Delivery) -> Details:
+    def with_candidates(self, delivery: Delivery) -> Details:
         """From here on it is known where it goes: no step runs again, and nothing is chosen anew."""
         details = delivery.more()
         if not details.candidates:
             assert delivery.target is not None
-            details.candidates = (delivery.target.name, *self._route.plan.fallback)
+            name = delivery.target.name
+            details.candidates = (name, *(other for other in self._route.plan.fallback if other != name))
+            details.position = PAST_STEPS
         return details
 
     def _can_wait(self, delivery: Delivery) -> bool:
@@ -232,12 +271,12 @@ class Attempts:
             self._arm(self._now() + max(0.0, expires - self._clock.time()))
 
     def _pause(self, delivery: Delivery, until: float) -> None:
-        self._with_candidates(delivery)
+        self.with_candidates(delivery)
         self._resume_at = min(until, self._resume_at) if self.pausing else until
         self.pausing.append(delivery)
         self._arm(until)
 
-    def _targets_changed(self) -> None:
+    def look_again(self) -> None:
         """Some target went away or came back: what waits in its mailbox returns, what waited for it goes on."""
         for delivery in tuple(self.running):
             target = delivery.target
@@ -250,12 +289,8 @@ class Attempts:
             for delivery in going:
                 self.suspended.remove(delivery)
             self._route.ready.extend(going)
-            self._resumed()
+            self.resumed()
         self._route.pump()
-
-    def _resumed(self) -> None:
-        if not self.suspended:
-            self._events.emit(RouteResumed(self._route.name))
 
     # Time
 
@@ -270,10 +305,12 @@ class Attempts:
     def _tick(self) -> None:
         self._timer, self._timer_at = None, math.inf
         now = self._now()
+        if self._deadlines:
+            self._look_at_all(now)
         while self.running:
             delivery = next(iter(self.running))
-            if delivery.enqueued_at + self._timeout_s > now:
-                self._arm(delivery.enqueued_at + self._timeout_s)
+            if (deadline := self._deadline(delivery)) > now:
+                self._arm(deadline)
                 break
             self._timed_out(delivery)
         while self.retries and self.retries[0][0] <= now:
@@ -289,11 +326,22 @@ class Attempts:
         self._expire_suspended(now)
         self._route.pump()
 
+    def _look_at_all(self, now: float) -> None:
+        """With attempts of two timeouts under way, the first to begin need not be the first to end."""
+        self._deadlines = {delivery: due for delivery, due in self._deadlines.items() if delivery in self.running}
+        due = [(self._deadline(delivery), delivery) for delivery in self.running]
+        for deadline, delivery in due:
+            if deadline > now:
+                self._arm(deadline)
+            elif delivery in self.running:
+                self._timed_out(delivery)
+
     def _timed_out(self, delivery: Delivery) -> None:
         target = delivery.target
         assert target is not None
         where = target.mailbox.withdraw(delivery)
-        text = f"{target.name} did not take it within {self._timeout_s:g} s"
+        timeout_s = self._deadlines.pop(delivery, delivery.enqueued_at + self._timeout_s) - delivery.enqueued_at
+        text = f"{target.name} did not take it within {timeout_s:g} s"
         if where == "lobby":
             self.failed(delivery, DeliveryError(f"the mailbox of {target.name} is full", reason="full"))
         elif where == "queued":
@@ -303,7 +351,7 @@ class Attempts:
             following = delivery.successor()
             following.target = target
             self.running[following] = None
-            text = f"{target.name} did not answer within {self._timeout_s:g} s"
+            text = f"{target.name} did not answer within {timeout_s:g} s"
             self.failed(following, DeliveryError(text, reason="unknown"))
 
     def _expire_suspended(self, now: float) -> None:
@@ -320,6 +368,6 @@ class Attempts:
             elif soonest is None or expires < soonest:
                 soonest = expires
         if len(self.suspended) < before:
-            self._resumed()
+            self.resumed()
         if soonest is not None:
             self._arm(now + soonest - wall)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from actors.core.child import Child
 from actors.core.message import Message, Settlement, worse
-from actors.core.spec import Parts
+from actors.core.step import Parts
 from router.routing.delivery import DELIVERED, Delivery
 from router.store.journal import Journal
 
@@ -58,12 +58,35 @@ class Branches:
             self._route.end(delivery, DELIVERED)
             return
         details = delivery.more()
-        details.role, details.pending = "fan_out", len(names)
+        details.role, details.pending, details.ways = "fan_out", len(names), names
         self._parents[delivery] = None
         branches = [self._child(delivery, delivery.message, details.number, details.path) for _ in names]
         for name, branch in zip(names, branches, strict=True):
-            branch.more().role = "branch"
+            branch.more().role, branch.more().way = "branch", name
             self._route.attempts.begin(branch, self._targets[name])
+
+    def go_on(self, branch: Delivery) -> None:
+        """Choose anew for one way of a fan-out, since its route leads elsewhere now.
+
+        It goes where it went if the route still leads there, else to a target that no other way of its message
+        was chosen for: nobody gets a message twice.
+        """
+        details = branch.more()
+        assert details.parent is not None
+        above = details.parent.more()
+        names = self._route.plan.choose(branch.message)
+        if details.way not in names:
+            free = [name for name in names if name not in above.ways]
+            if not free:
+                self._route.give_up(branch, "unroutable", f"the route does not lead to {details.way} any more")
+                return
+            above.ways = (*(name for name in above.ways if name != details.way), free[0])
+            details.way = free[0]
+        self._route.attempts.begin(branch, self._targets[details.way])
+
+    def rewire(self, targets: Mapping[str, Child]) -> None:
+        """The route leads to these actors from now on."""
+        self._targets = targets
 
     def not_done(self, delivery: Delivery, names: tuple[str, ...]) -> tuple[str, ...]:
         """Those of `names` that had not settled before a crash."""
@@ -87,11 +110,26 @@ class Branches:
             del self._parents[parent]
             self._route.end(parent, above.worst)
 
+    def end_waiting(self, part: Delivery, settlement: Settlement) -> bool:
+        """End a part before its turn, while the one ahead of it goes on; false where it does not wait here."""
+        parent = part.more().parent
+        above = parent.more() if parent is not None else None
+        if above is None or above.chain is None or part not in above.chain:
+            return False
+        chain = above.chain
+        chain.remove(part)
+        # Nobody is next for that.
+        above.chain = None
+        self._route.end(part, settlement)
+        above.chain = chain
+        return True
+
     def _child(self, parent: Delivery, message: Message, number: int, path: str) -> Delivery:
         child = Delivery(self._route, message, None, parent.enqueued_at)
+        child.accepted_at = parent.accepted_at
         details, above = child.more(), parent.more()
         details.parent, details.number, details.path = parent, number, path
-        details.position, details.done = above.position, above.done
+        details.position, details.done, details.former = above.position, above.done, above.former
         if message is parent.message:
             child.entered, details.start = parent.entered, above.start
         else:

@@ -9,12 +9,13 @@ from actors.core.clock import Clock
 from actors.core.errors import DeliveryError
 from actors.core.events import Events
 from actors.core.message import Message
-from actors.core.spec import Reservations, StepContext
+from actors.core.step import Reservations, Step, StepContext
 from actors.kit.backoff import Backoff
 from actors.kit.expressions import Expression, Template
-from router.routing.choose import Chooser, RetryPolicy, always, first_match
+from router.routing.choose import Chooser, RetryPolicy, always, first_match, weighted
 from router.routing.plan import RoutePlan
-from router.topology.model import All, Match, One, RouteDefinition
+from router.topology.model import RouteDefinition, StepDefinition
+from router.topology.target import All, Match, One, Split
 
 
 def plan_of(
@@ -24,10 +25,12 @@ def plan_of(
     events: Events,
     reservations: Reservations,
     replies: bool = False,
+    before: tuple[RouteDefinition, RoutePlan] | None = None,
 ) -> RoutePlan:
     """The plan of a route, whose sources answer with its target's reply where `replies` says so.
 
-    Builds its steps, which may raise what a step raises when it is built.
+    Builds its steps, which may raise what a step raises when it is built. Steps that are where they were in
+    the plan `before` are kept, with what they remember.
     """
     retry = definition.retry
     choose, targets = _chooser(definition, clock)
@@ -38,10 +41,8 @@ def plan_of(
         sources=definition.sources,
         choose=choose,
         targets=tuple(dict.fromkeys((*targets, *others))),
-        steps=tuple(
-            step.spec.build(step.options, StepContext(definition.name, position, clock, events, reservations))
-            for position, step in enumerate(definition.steps)
-        ),
+        steps=_steps(definition, before, clock=clock, events=events, reservations=reservations),
+        step_names=tuple(step.name for step in definition.steps),
         repeatable=tuple(step.spec.repeatable for step in definition.steps),
         when=_condition(definition.when, clock) if definition.when is not None else None,
         order_by=_key(definition.order_by, clock) if definition.order_by is not None else None,
@@ -55,8 +56,38 @@ def plan_of(
             on_unknown=definition.on_unknown,
         ),
         max_waiting=definition.max_waiting,
+        journals_while_paused=definition.on_pause == "journal",
         fallback=definition.fallback,
         dead_letter=definition.dead_letter,
+    )
+
+
+def _steps(
+    definition: RouteDefinition,
+    before: tuple[RouteDefinition, RoutePlan] | None,
+    *,
+    clock: Clock,
+    events: Events,
+    reservations: Reservations,
+) -> tuple[Step, ...]:
+    old: tuple[StepDefinition, ...] = () if before is None else before[0].steps
+    if before is not None and old == definition.steps:
+        return before[1].steps
+    return tuple(
+        before[1].steps[position]
+        if before is not None and position < len(old) and old[position] == step
+        else step.spec.build(
+            step.options,
+            StepContext(
+                definition.name,
+                position,
+                clock,
+                events,
+                reservations,
+                tuple(other.options for other in definition.steps[:position] if other.spec is step.spec),
+            ),
+        )
+        for position, step in enumerate(definition.steps)
     )
 
 
@@ -70,6 +101,14 @@ def _chooser(definition: RouteDefinition, clock: Clock) -> tuple[Chooser, tuple[
             lines = [(_condition(case.when, clock), case.to) for case in cases]
             names = [name for case in cases for name in case.to]
             return first_match(lines, otherwise or ()), (*names, *(otherwise or ()))
+        case Split(weights=weights, by=by):
+            template = by or definition.order_by
+            key_of = _key(template, clock) if template is not None else _id
+            return weighted(weights, key_of), tuple(weights)
+
+
+def _id(message: Message) -> str:
+    return message.id
 
 
 def _condition(expression: Expression, clock: Clock) -> Callable[[Message], bool]:

@@ -46,6 +46,10 @@ class Burial:
         self._clock = clock
         self._events = events
 
+    def rewire(self, actor: Child | None) -> None:
+        """The route's `dead_letter` is this actor from now on, or none."""
+        self._actor = actor
+
     def bury(self, delivery: Delivery, reason: Reason, error: str) -> None:
         self.pending[delivery] = None
         details = delivery.details
@@ -65,12 +69,9 @@ class Burial:
         if actor is None or actor.closed is not None or delivery.root.more().letter is not None:
             self._store(delivery, letter)
             return
-        parcel = _Parcel(described(letter, delivery.message), self._clock.now())
-        parcel.ended = partial(self._answered, delivery, letter, actor)
-        parcel.timer = self._clock.call_at(
-            self._clock.now() + self._route.plan.timeout_s,
-            partial(parcel.late, actor),
-        )
+        parcel = _Parcel(described(letter, delivery.message), actor, self._clock.now())
+        parcel.ended = partial(self._answered, delivery, letter)
+        parcel.timer = self._clock.call_at(self._clock.now() + self._route.plan.timeout_s, parcel.late)
         actor.started += 1
         try:
             actor.mailbox.offer(parcel)
@@ -81,12 +82,10 @@ class Burial:
         """The end of the route: what is not safe yet was not acknowledged, or is in the journal."""
         self.pending.clear()
 
-    def _answered(self, delivery: Delivery, letter: DeadLetter, actor: Child, ok: bool) -> None:
+    def _answered(self, delivery: Delivery, letter: DeadLetter, ok: bool) -> None:
         if ok:
-            actor.succeeded += 1
             self._buried(delivery, letter, None)
         else:
-            actor.refused += 1
             self._store(delivery, letter)
 
     def _store(self, delivery: Delivery, letter: DeadLetter) -> None:
@@ -125,13 +124,18 @@ class Burial:
 class _Parcel(Envelope):
     """A dead letter on its way to an actor; it is answered once."""
 
-    __slots__ = ("ended", "timer")
+    __slots__ = ("actor", "ended", "timer")
 
-    def __init__(self, message: Message, now: float) -> None:
+    def __init__(self, message: Message, actor: Child, now: float) -> None:
         super().__init__(message, None, now)
         self.reply_to = self
+        self.actor = actor
         self.ended: Callable[[bool], None] | None = None
         self.timer: Timer | None = None
+
+    def __repr__(self) -> str:
+        # Pykka's shows `reply_to`, which is the parcel itself; removing from a deque may ask for it.
+        return f"Parcel({self.message.id!r})"
 
     def set(self, value: Any = None) -> None:
         self._end(True)
@@ -142,9 +146,14 @@ class _Parcel(Envelope):
     def dropped(self, reason: str) -> None:
         self._end(False)
 
-    def late(self, actor: Child) -> None:
+    def readdressed(self, to: Child) -> None:
+        self.actor.started -= 1
+        to.started += 1
+        self.actor = to
+
+    def late(self) -> None:
         """Its time is up."""
-        actor.mailbox.withdraw(self)
+        self.actor.mailbox.withdraw(self)
         self._end(False)
 
     def _end(self, ok: bool) -> None:
@@ -153,6 +162,10 @@ class _Parcel(Envelope):
             self.timer.cancel()
         ended, self.ended = self.ended, None
         if ended is not None:
+            if ok:
+                self.actor.succeeded += 1
+            else:
+                self.actor.refused += 1
             ended(ok)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.core.errors import DeliveryError, ExpressionError, Reason
 from actors.core.message import Message, Settlement
-from actors.core.spec import Hold, Parts, StepResult, Verdict
+from actors.core.step import Hold, Parts, StepResult, Verdict
 from router.routing.delivery import Delivery
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ class Chain:
     def __init__(self, route: Route) -> None:
         self.held: dict[Delivery, None] = {}
         """Those a step holds, or an asynchronous step works on."""
+        self.steps = route.plan.steps
         self._route = route
-        self._steps = route.plan.steps
         self._repeatable = route.plan.repeatable
 
     def run(self, delivery: Delivery) -> bool:
         """Run the steps that remain; false where the message does not go on now."""
-        steps = self._steps
+        steps = self.steps
         details = delivery.details
         position = 0 if details is None else details.position
         message = delivery.message
@@ -57,19 +57,29 @@ class Chain:
     def resume(self, delivery: Delivery, message: Message) -> None:
         """A step lets go of what it held."""
         if delivery in self.held:
-            del self.held[delivery]
+            self._let_go(delivery)
             delivery.message = message
             self._route.ready.append(delivery)
             self._route.pump()
 
     def conclude(self, delivery: Delivery, verdict: Verdict) -> None:
         """A step says that it ends here."""
-        self.held.pop(delivery, None)
+        self._let_go(delivery)
         if verdict.outcome == "dead_lettered":
             self._route.give_up(delivery, "invalid", verdict.reason or "a step dead-lettered it")
         else:
             self._route.end(delivery, Settlement(verdict.outcome, verdict.reason))
         self._route.pump()
+
+    def _hold(self, delivery: Delivery) -> None:
+        self.held[delivery] = None
+        if self._route.chain is not self:
+            self._route.former[self] = None
+
+    def _let_go(self, delivery: Delivery) -> None:
+        self.held.pop(delivery, None)
+        if not self.held:
+            self._route.former.pop(self, None)
 
     def failed(self, delivery: Delivery, error: ExpressionError | DeliveryError) -> None:
         """A step could not be evaluated on this message; no repetition would change that."""
@@ -93,7 +103,7 @@ class Chain:
             case Parts():
                 self._route.branches.split(delivery, result)
             case Hold():
-                self.held[delivery] = None
+                self._hold(delivery)
             case _:
                 raise TypeError(f"step {position} of {self._route.name} returned {type(result).__name__}")
 
@@ -103,20 +113,20 @@ class Chain:
         # Should it be run again, then on the message as the steps before have left it.
         delivery.more().position = position - 1
         task = actor.spawn(self._awaited(delivery, result, position))
-        self.held[delivery] = None
+        self._hold(delivery)
         self._route.engaged += 1
         task.add_done_callback(partial(self._returned, delivery, result))
 
     async def _awaited(self, delivery: Delivery, result: Coroutine[Any, Any, StepResult], position: int) -> None:
         try:
             outcome = await result
-            del self.held[delivery]
+            self._let_go(delivery)
             self._carry_out(delivery, outcome, position)
         except (ExpressionError, DeliveryError) as error:
-            self.held.pop(delivery, None)
+            self._let_go(delivery)
             self.failed(delivery, error)
         except Exception as error:
-            self.held.pop(delivery, None)
+            self._let_go(delivery)
             self._route.crashed(delivery, error)
 
     def _returned(self, delivery: Delivery, result: Coroutine[Any, Any, StepResult], task: asyncio.Task[None]) -> None:
@@ -125,6 +135,6 @@ class Chain:
         result.close()
         if task.cancelled() and delivery in self.held:
             # The actor ended, and this task with it, perhaps before it began: the step is run again.
-            del self.held[delivery]
+            self._let_go(delivery)
             self._route.ready.appendleft(delivery)
         self._route.pump()

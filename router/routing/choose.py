@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from math import log
 from typing import Literal
 
 from actors.core.errors import Reason
@@ -31,6 +33,34 @@ def first_match(cases: Sequence[tuple[Condition, Targets]], otherwise: Targets) 
             if holds(message):
                 return targets
         return otherwise
+
+    return choose
+
+
+def weighted(weights: Mapping[str, float], key_of: Callable[[Message], str]) -> Chooser:
+    """A message goes to one of the targets, in proportion to their weights, and to the same one for the same key.
+
+    Weighted rendezvous hashing: each target draws a number from (0, 1) by hashing its name and the key, and the
+    highest `-weight / ln(draw)` wins. Since no target's score depends on another's, a weight that grows moves
+    keys to its own target alone, and one that shrinks moves keys from there alone. The order of the mapping
+    and the process do not matter. An empty key is the message's id; without a weight above 0 there is no target.
+    """
+    # Sorted, so that of equal scores the first name wins wherever it stands in the mapping. No name holds a NUL.
+    lines = [(name.encode() + b"\0", -weight, (name,)) for name, weight in sorted(weights.items()) if weight > 0]
+    if len(lines) < 2:
+        return always(lines[0][2] if lines else ())
+
+    def choose(message: Message) -> Targets:
+        key = (key_of(message) or message.id).encode(errors="surrogatepass")
+        chosen: Targets = ()
+        highest = -1.0
+        for prefix, negative, targets in lines:
+            number = int.from_bytes(blake2b(prefix + key, digest_size=8).digest()) >> 12
+            # 52 bits and a half: a float holds that exactly, and neither 0 nor 1 can come of it.
+            score = negative / log((number + 0.5) * 2.0**-52)
+            if score > highest:
+                highest, chosen = score, targets
+        return chosen
 
     return choose
 

@@ -10,15 +10,19 @@ from actors.core.child import Child
 from actors.core.errors import ActorCrashedError, DeliveryError, ExpressionError, MailboxFullError, Reason
 from actors.core.mailbox import Envelope
 from actors.core.message import Message, Receipt, Settlement
-from actors.core.spec import Verdict
+from actors.core.step import Verdict
 
 if TYPE_CHECKING:
+    from router.routing.chain import Chain
     from router.routing.route import Route
 
 Role = Literal["message", "split", "fan_out", "branch"]
 """A message; one that ended as several; one that goes to several targets; its way to one of those."""
 
 DELIVERED: Final = Settlement("delivered")
+
+PAST_STEPS: Final = 2**31 - 1
+"""The position of what has all steps behind it, however many its route has by then."""
 
 
 class Details:
@@ -30,6 +34,8 @@ class Details:
         "chain",
         "crashes",
         "done",
+        "former",
+        "held",
         "kept_key",
         "key",
         "last",
@@ -40,9 +46,12 @@ class Details:
         "pending",
         "position",
         "role",
+        "stale",
         "start",
         "suspect",
         "watchers",
+        "way",
+        "ways",
         "worst",
     )
 
@@ -54,12 +63,18 @@ class Details:
         """What it had made of it before a crash, which the journal kept."""
         self.position = 0
         """How many steps it has behind it."""
+        self.former: Chain | None = None
+        """The steps that it was among when its route was given others: it goes through these to their end."""
         self.start = 0
         """How many it had behind it from the beginning, as a part of a split."""
         self.candidates: tuple[str, ...] = ()
         """The target and its fallbacks."""
         self.candidate = 0
         """Which of them is tried now."""
+        self.stale = False
+        """Its attempt began under another plan of the route: where it goes next is chosen anew."""
+        self.held = False
+        """An operator holds it: when its turn comes it is put on hold, until it is released."""
         self.crashes = 0
         """How often the route crashed with it in hand."""
         self.suspect = False
@@ -72,6 +87,10 @@ class Details:
         self.pending = 0
         """As a parent: how many parts or branches have not ended."""
         self.worst: Settlement | None = None
+        self.ways: tuple[str, ...] = ()
+        """As the parent of branches: the targets that they were chosen for."""
+        self.way = ""
+        """As a branch: the target that it was chosen for."""
         self.chain: deque[Delivery] | None = None
         """Parts that follow one after the other, since the route keeps an order."""
         self.done: frozenset[tuple[int, str]] = frozenset()
@@ -91,13 +110,13 @@ class Delivery(Envelope):
     a `successor`, so that a late answer meets nobody.
     """
 
-    __slots__ = ("attempt", "details", "entered", "receipt", "route", "row", "target")
+    __slots__ = ("accepted_at", "attempt", "details", "entered", "receipt", "route", "row", "target")
 
     message: Message
 
     def __init__(self, route: Route, message: Message, receipt: Receipt | None, now: float) -> None:
         self.message = message
-        self.enqueued_at = now
+        self.enqueued_at = self.accepted_at = now
         self.receipt = receipt
         self.route: Route | None = route
         """None as soon as it has ended, or somebody else goes on with it."""
@@ -115,13 +134,19 @@ class Delivery(Envelope):
             self.details = Details()
         return self.details
 
+    def choose_anew(self) -> None:
+        """Where it goes is chosen again when it goes on, behind the steps; its attempt stays as it is."""
+        details = self.more()
+        details.candidates, details.candidate, details.stale = (), 0, False
+        details.position = PAST_STEPS
+
     def successor(self) -> Delivery:
         """Another one that goes on in its place."""
         route = self.route
         assert route is not None
         other = Delivery(route, self.message, self.receipt, self.enqueued_at)
         other.row, other.attempt, other.details = self.row, self.attempt, self.details
-        other.entered = self.entered
+        other.entered, other.accepted_at = self.entered, self.accepted_at
         self.route = None
         self.receipt = None
         return other
@@ -139,7 +164,9 @@ class Delivery(Envelope):
         A part of a part has its path before the target's name; one that came to no target has no name there.
         """
         details = self.more()
-        chosen = details.candidates[0] if details.candidates else self.target.name if self.target else ""
+        chosen = details.way or (
+            details.candidates[0] if details.candidates else self.target.name if self.target else ""
+        )
         return details.number, details.path + chosen
 
     @property
@@ -179,6 +206,13 @@ class Delivery(Envelope):
         elif self.target is not None:
             self.target.late += 1
 
+    def readdressed(self, to: Child) -> None:
+        """The target was replaced while this waited for it: its attempt is still to come, at the other."""
+        assert self.target is not None, "its attempt is under way"
+        self.target.started -= 1
+        to.started += 1
+        self.target = to
+
     def dropped(self, reason: str) -> None:
         """The target's mailbox gave it up, as its policy says."""
         if self.route is not None:
@@ -194,11 +228,11 @@ class Delivery(Envelope):
 
     def resume(self, message: Message) -> None:
         if self.route is not None:
-            self.route.chain.resume(self, message)
+            self.route.holder(self).resume(self, message)
 
     def conclude(self, verdict: Verdict) -> None:
         if self.route is not None:
-            self.route.chain.conclude(self, verdict)
+            self.route.holder(self).conclude(self, verdict)
 
 
 def as_delivery_error(error: BaseException) -> DeliveryError:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from actors.core.clock import Clock, Timer
 from actors.core.errors import BackPressureError, RouterError, StorageError
 from actors.core.events import Events, Notice
-from actors.core.message import Message, Receipt
-from actors.core.spec import Adopting
-from router.routing.delivery import Delivery
+from actors.core.message import Message, Receipt, Settlement
+from actors.core.step import Adopting
+from router.routing.delivery import PAST_STEPS, Delivery
 from router.routing.probe import Probe
 from router.store.journal import Journal, Row
 
 if TYPE_CHECKING:
+    from router.routing.plan import RoutePlan
     from router.routing.route import Route
+
+Obstacle = Literal["stopping", "refuses", "journal full", "journal behind", "full", "away"]
+"""Why a message cannot be taken; a text is only made of it where somebody is told."""
 
 MAX_COMMITTING = 10_000
 """Messages that may wait for one commit; beyond it sources are refused."""
@@ -45,13 +49,22 @@ class Intake:
         self.committing = 0
         """Messages whose commit is awaited; they are not accepted yet."""
         self.closing = False
-        """Nothing more is taken in."""
+        """Nothing more is taken in; `close` sets it."""
+        self.gone = False
+        """The route is not there any more: whoever waits for room in it looks elsewhere."""
+        self.refuses = ""
+        """Why an operator lets nothing in for now; empty where something may come. `shut` and `open` set it."""
         self.marking: dict[Delivery, None] = {}
         """Suspects whose mark in the journal is being committed."""
         self._route = route
         self._plan = route.plan
         self._durable = route.plan.durable
         self._mailbox = route.mailbox
+        self._messages = route.mailbox.messages
+        self._capacity = route.mailbox.capacity
+        self._suspended = route.attempts.suspended
+        self._plain = not self._durable
+        """Whether only a full mailbox and targets that are away can be in the way: one look in place of five."""
         self._ledger = route.ledger
         self._journal = journal
         self._clock = clock
@@ -69,42 +82,79 @@ class Intake:
         self.waiters: deque[asyncio.Future[None]] = deque()
         """Sources that wait for room."""
 
+    def rewire(self, plan: RoutePlan) -> None:
+        """The route runs by another plan; what the journal has of it stays there until it is settled."""
+        self._plan, self._durable = plan, plan.durable
+        self._reconsider()
+
+    def shut(self, why: str) -> None:
+        """Take nothing in until it is opened: `why` continues a sentence that begins with the route's name."""
+        self.refuses = why
+        self._reconsider()
+
+    def open(self) -> None:
+        """Take messages in again."""
+        self.refuses = ""
+        self._reconsider()
+
+    def close(self) -> None:
+        """The router stops: take nothing more in."""
+        self.closing = True
+        self._reconsider()
+
+    def _reconsider(self) -> None:
+        # What was journaled while the route was durable comes first.
+        behind = self.backlog or self.committing
+        self._plain = not (self._durable or self.closing or self.refuses or behind)
+
     # Acceptance
 
-    def refusal(self) -> BackPressureError | None:
-        """Why a message cannot be taken now."""
-        route = self._route
+    def obstacle(self) -> Obstacle | None:
+        """What is in the way of a message now."""
         if self.closing:
-            return BackPressureError(f"route {route.name} is stopping", route=route.name, retry_after_s=5.0)
+            return "stopping"
+        if self.refuses:
+            return "refuses"
         if self._durable:
             if self._journal.is_full:
-                return BackPressureError("the journal is full", route=route.name, retry_after_s=10.0)
-            if self.committing >= MAX_COMMITTING:
-                return BackPressureError("the journal is behind", route=route.name)
-        elif len(route.mailbox.messages) >= route.mailbox.capacity:
-            return BackPressureError(f"route {route.name} is full", route=route.name)
-        elif route.attempts.suspended:
-            away = f"every target of route {route.name} is away"
-            return BackPressureError(away, route=route.name, retry_after_s=5.0)
-        return None
+                return "journal full"
+            return "journal behind" if self.committing >= MAX_COMMITTING else None
+        if len(self._mailbox.messages) >= self._mailbox.capacity or self.backlog or self.committing:
+            return "full"
+        return "away" if self._route.attempts.suspended else None
+
+    def _refusal(self, obstacle: Obstacle) -> BackPressureError:
+        name = self._route.name
+        match obstacle:
+            case "stopping":
+                return BackPressureError(f"route {name} is stopping", route=name, retry_after_s=5.0)
+            case "refuses":
+                return BackPressureError(f"route {name} {self.refuses}", route=name, retry_after_s=5.0)
+            case "journal full":
+                return BackPressureError("the journal is full", route=name, retry_after_s=10.0)
+            case "journal behind":
+                return BackPressureError("the journal is behind", route=name)
+            case "full":
+                return BackPressureError(f"route {name} is full", route=name)
+            case "away":
+                return BackPressureError(f"every target of route {name} is away", route=name, retry_after_s=5.0)
 
     def check(self) -> None:
         """Raise why a message cannot be taken now, and count it."""
-        refusal = self.refusal()
-        if refusal is not None:
+        obstacle = self.obstacle()
+        if obstacle is not None:
             self._route.ledger.refused_at_source += 1
-            raise refusal
+            raise self._refusal(obstacle)
 
     def offer(self, message: Message, receipt: Receipt | None) -> None:
         """Take a message, or raise `BackPressureError`."""
-        mailbox = self._mailbox
-        if self._durable or self.closing or len(mailbox.messages) >= mailbox.capacity or self._route.attempts.suspended:
-            self.check()
-            self.accept(message, receipt)
-        else:
+        if self._plain and len(self._messages) < self._capacity and not self._suspended:
             # What `accept` does, without the calls: most messages come this way.
             self._ledger.accepted += 1
-            mailbox.offer(Delivery(self._route, message, receipt, self._now()))
+            self._mailbox.offer(Delivery(self._route, message, receipt, self._now()))
+        else:
+            self.check()
+            self.accept(message, receipt)
 
     def accept(self, message: Message, receipt: Receipt | None) -> None:
         """Take a message in; `check` must have passed in this turn of the loop."""
@@ -119,35 +169,35 @@ class Intake:
 
     async def replay(
         self, message: Message, *, letter: str, target: str | None, timeout_s: float, position: int = 0
-    ) -> bool:
-        """Take a dead letter in anew, past a full mailbox; true as soon as `letter` is not needed any more.
+    ) -> Settlement | None:
+        """Take a dead letter in anew, past a full mailbox; returns how it ended, or None when the journal has it.
 
         With a `target` it goes there, behind the steps; else the route is evaluated anew, from the step after
-        `position` on. False says that it
-        failed again and stands in its letter's place. Raises `StorageError` where the journal cannot keep it,
-        and `TimeoutError` where it has not ended in time.
+        `position` on. Where it is dead-lettered again, it stands in its letter's place. Raises `StorageError` where
+        the journal cannot keep it, and `TimeoutError` where it has not ended in time.
         """
         probe = Probe(asyncio.get_running_loop().create_future())
         route = self._route
         if self._plan.durable and target is None and not position:
             self.accept(message, probe)
             await probe.wait(wait=False, timeout_s=timeout_s)
-            return True
+            return None
         route.ledger.accepted += 1
         delivery = Delivery(route, message, probe, self._now())
         details = delivery.more()
         details.letter = letter
         details.position = details.start = min(position, len(self._plan.steps))
         if target is not None:
-            details.position = len(self._plan.steps)
+            details.position = PAST_STEPS
             details.candidates = (target,)
         route.ready.append(delivery)
         route.pump()
-        settlement = await probe.wait(wait=True, timeout_s=timeout_s)
-        return settlement is None or settlement.outcome != "dead_lettered"
+        return await probe.wait(wait=True, timeout_s=timeout_s)
 
     def _committed(self, entry: _Entry, error: Exception | None) -> None:
         self.committing -= 1
+        if not self._durable:
+            self._reconsider()
         self._committed_row = max(self._committed_row, entry.row)
         if error is not None:
             if entry.receipt is not None:
@@ -162,6 +212,7 @@ class Intake:
         receipt = None if entry.receipt is None or entry.receipt.until_accepted else entry.receipt
         if self.closing or self.backlog or len(mailbox.messages) >= mailbox.capacity:
             self.backlog += 1
+            self._reconsider()
             if receipt is not None:
                 self._receipts[entry.row] = receipt
         else:
@@ -177,7 +228,7 @@ class Intake:
     async def room(self) -> None:
         """Wait in line until there is room, which is the caller's if it offers at once."""
         first = True
-        while self.refusal() is not None or (first and self.waiters):
+        while not self.gone and (self.obstacle() is not None or (first and self.waiters)):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             if first:
                 self.waiters.append(waiter)
@@ -206,9 +257,18 @@ class Intake:
         if self.waiters:
             self._look_again()
 
+    def leave(self) -> None:
+        """The route takes nothing more, ever: send those who wait for room elsewhere."""
+        self.gone = True
+        self.shut("is stopped")
+        waiters, self.waiters = self.waiters, deque()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
     def let_in(self) -> None:
         """Wake the first who waits for room, where there is some."""
-        while self.waiters and self.refusal() is None:
+        while self.waiters and self.obstacle() is None:
             waiter = self.waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
@@ -219,6 +279,7 @@ class Intake:
     def recover(self, *, unclean: bool) -> int:
         """At the start: take over what the last run left in the journal; returns how many messages."""
         self.backlog = self._journal.waiting(self._plan.name)
+        self._reconsider()
         self._committed_row = self._journal.newest(self._plan.name)
         self._route.ledger.accepted += self.backlog
         self._suspects = self.backlog if unclean else 0
@@ -250,10 +311,12 @@ class Intake:
             self._last_row = row.row
             self.backlog -= 1
             self._take_over(row)
+        self._reconsider()
         if not rows and self.backlog:
             self._events.emit(Notice(f"the journal lacks {self.backlog} messages of {self._plan.name}", "error"))
             self._route.ledger.accepted -= self.backlog
             self.backlog = 0
+            self._reconsider()
 
     def _loaded(self, _: asyncio.Task[None]) -> None:
         # Also where the task was cancelled before it began.
@@ -265,6 +328,7 @@ class Intake:
         message, key = route.order.unlabelled(Message.from_bytes(row.message))
         delivery = Delivery(route, message, self._receipts.pop(row.row, None), self._now())
         delivery.row = row.row
+        delivery.accepted_at -= self._waited_s(message)
         delivery.attempt = max(1, row.attempts)
         if key is not None:
             delivery.more().kept_key = key
@@ -284,6 +348,10 @@ class Intake:
         if suspect:
             delivery.more().suspect = True
         route.mailbox.messages.append(delivery)
+
+    def _waited_s(self, message: Message) -> float:
+        """How long a message was in the journal alone, as far as that can be known."""
+        return max(0.0, self._clock.time() - message.time) if message.time else 0.0
 
     def mark(self, delivery: Delivery) -> None:
         """Commit that a suspect is taken in hand, before it is."""

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from actors.core.clock import Clock
 from actors.core.errors import BackPressureError, Reason
 from actors.core.events import Events, MessageDeadLettered
 from actors.core.message import Message, Receipt, Settlement
 from router.routing.burial import dead_letter
+from router.routing.intake import Intake
 from router.routing.route import Route
 from router.store.dead_letters import DeadLetters
+
+SHUT_RETRY_S: Final = 5.0
+"""When whoever was refused because the source is shut may ask again."""
 
 
 class SourceOutlet:
     """The router's `Outlet`: knows the routes of one source, which change while it runs."""
 
     def __init__(self, source: str, *, dead_letters: DeadLetters, clock: Clock, events: Events) -> None:
-        self.routes: tuple[Route, ...] = ()
+        self._routes: tuple[Route, ...] = ()
+        self._only: Intake | None = None
+        """Of the one route that most sources have, while it may be offered to."""
+        self.refuses = ""
+        """Why nothing is taken from this source for now; empty where something may come."""
+        self._opened = asyncio.Event()
         self._source = source
         self._dead_letters = dead_letters
         self._clock = clock
         self._events = events
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Those that begin at the source."""
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: tuple[Route, ...]) -> None:
+        self._routes = routes
+        self._reconsider()
+
+    def _reconsider(self) -> None:
+        self._only = self._routes[0].intake if len(self._routes) == 1 and not self.refuses else None
 
     @property
     def safe(self) -> bool:
@@ -29,10 +54,24 @@ class SourceOutlet:
     def routed(self) -> bool:
         return bool(self.routes)
 
+    def shut(self, why: str) -> None:
+        """Take nothing from this source until it is opened: `why` continues a sentence that begins with its name."""
+        self.refuses = why
+        self._reconsider()
+        self._opened.clear()
+
+    def open(self) -> None:
+        """Take messages again."""
+        self.refuses = ""
+        self._reconsider()
+        self._opened.set()
+
     def offer(self, message: Message, receipt: Receipt | None = None) -> None:
-        routes = self.routes
-        if len(routes) == 1:
-            routes[0].intake.offer(message, receipt)
+        only, routes = self._only, self._routes
+        if only is not None:
+            only.offer(message, receipt)
+        elif self.refuses:
+            raise BackPressureError(f"{self._source} {self.refuses}", route="", retry_after_s=SHUT_RETRY_S)
         elif routes:
             for route in routes:
                 route.intake.check()
@@ -43,10 +82,12 @@ class SourceOutlet:
             self.reject(message, receipt, reason="unroutable", error=f"no route begins at {self._source}")
 
     async def put(self, message: Message, receipt: Receipt | None = None) -> None:
-        full = next((route for route in self.routes if route.intake.waiters or route.intake.refusal()), None)
+        while self.refuses:
+            await self._opened.wait()
+        full = next((route for route in self.routes if route.intake.waiters or route.intake.obstacle()), None)
         while full is not None:
             await full.intake.room()
-            before, full = full, next((route for route in self.routes if route.intake.refusal()), None)
+            before, full = full, next((route for route in self.routes if route.intake.obstacle()), None)
             if full is not None:
                 # Whoever is next may not need the room that is lacking now.
                 before.intake.let_in()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from actors.core.message import Message
-from actors.core.spec import Step
+from actors.core.step import Step
 from router.routing.choose import Chooser, RetryPolicy
 
 
@@ -20,6 +20,8 @@ class RoutePlan:
     targets: tuple[str, ...]
     """Every actor it may deliver to, fallbacks and dead-letter actor included."""
     steps: tuple[Step, ...] = ()
+    step_names: tuple[str, ...] = ()
+    """As the topology calls their types."""
     repeatable: tuple[bool, ...] = ()
     """For each step: whether running it again for the same message does no harm."""
     when: Callable[[Message], bool] | None = None
@@ -31,6 +33,7 @@ class RoutePlan:
     timeout_s: float = 10.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_waiting: int = 1000
+    journals_while_paused: bool = False
     fallback: tuple[str, ...] = ()
     dead_letter: str | None = None
     only: str | None = None

@@ -53,7 +53,7 @@ class Probe(Receipt):
         self._child = child
         child.started += 1
         try:
-            child.mailbox.offer(Envelope(message, self, now))
+            child.mailbox.offer(_Knock(message, self, now))
         except MailboxFullError as error:
             child.refused += 1
             raise DeliveryError(str(error), reason="full") from None
@@ -67,3 +67,21 @@ class Probe(Receipt):
         if self._child is not None:
             self._child.refused += 1
         self.refuse(as_delivery_error(exc_info[1]))
+
+    def moved(self, to: Child) -> None:
+        """The actor was replaced while the message waited for it."""
+        assert self._child is not None, "it is an attempt"
+        self._child.started -= 1
+        to.started += 1
+        self._child = to
+
+
+class _Knock(Envelope):
+    """An operator's message to an actor."""
+
+    __slots__ = ()
+
+    reply_to: Probe
+
+    def readdressed(self, to: Child) -> None:
+        self.reply_to.moved(to)

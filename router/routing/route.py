@@ -18,11 +18,12 @@ from router.routing.attempts import Attempts
 from router.routing.branches import Branches
 from router.routing.burial import Burial
 from router.routing.chain import Chain
-from router.routing.delivery import DELIVERED, Delivery
+from router.routing.delivery import DELIVERED, PAST_STEPS, Delivery
 from router.routing.intake import Intake
 from router.routing.ledger import Balance, Ledger
 from router.routing.order import Order
 from router.routing.plan import RoutePlan
+from router.routing.trail import Trail
 from router.store.dead_letters import DeadLetters
 from router.store.journal import Journal
 
@@ -50,17 +51,20 @@ class Route:
         clock: Clock,
         events: Events,
         random: Callable[[], float],
+        trail: Trail,
     ) -> None:
         self.plan = plan
         self.name = plan.name
         self.mailbox = mailbox
         self.ledger = Ledger()
+        self.endings = trail.endings(plan)
         self.ready: deque[Delivery] = deque()
         """What goes on before the mailbox is looked into: due retries, parts of a split, next targets."""
         self.actor: RouteActor | None = None
         self._events = events
         self._clock = clock
-        self._targets = targets
+        self.targets = targets
+        """The actors that stand for the names its plan leads to."""
         self._journal = journal
         self._pumping = False
         self.unfinished = False
@@ -71,6 +75,8 @@ class Route:
         self._straight = targets[plan.straight] if plan.straight is not None else None
         self.order = Order(plan.order_by)
         self.chain = Chain(self)
+        self.former: dict[Chain, None] = {}
+        """Steps of plans before that hold something."""
         self.branches = Branches(self, targets=targets, journal=journal)
         self.attempts = Attempts(
             self,
@@ -83,18 +89,70 @@ class Route:
         )
         self.intake = Intake(self, journal=journal, clock=clock, events=events)
         self.burial = Burial(self, dead_letters=dead_letters, targets=targets, clock=clock, events=events)
+        self.paused = False
+        """Nothing goes on until an operator resumes it; what a target has in hand still ends."""
+        self.on_hold: dict[Delivery, None] = {}
+        """Those whose turn has come, and which an operator holds (hold.py). They keep their keys."""
+
+    def become(self, plan: RoutePlan, targets: Mapping[str, Child]) -> None:
+        """Run by another plan from now on; rewire.py sees to what is under way."""
+        other_steps = plan.steps is not self.plan.steps
+        self.plan, self.targets = plan, targets
+        if other_steps:
+            if self.chain.held:
+                self.former[self.chain] = None
+            self.chain = Chain(self)
+        self._concurrency = plan.concurrency
+        self._straight = targets[plan.straight] if plan.straight is not None else None
+        self.attempts.retarget(targets)
+        self.attempts.set_policy(plan.retry, plan.timeout_s)
+        self.branches.rewire(targets)
+        self.burial.rewire(targets[plan.dead_letter] if plan.dead_letter else None)
+        self.intake.rewire(plan)
+        self.endings.plan = plan
+
+    def pause(self) -> None:
+        """Begin nothing more, until `resume`; what targets have in hand ends, and retries wait."""
+        self.paused = True
+        if self.plan.journals_while_paused:
+            self.intake.open()
+        else:
+            self.intake.shut("is paused")
+
+    def drain(self) -> None:
+        """Take nothing more in, until `resume`, and go on with what is there."""
+        self.paused = False
+        self.intake.shut("is drained")
+        self.pump()
+
+    def resume(self) -> None:
+        """Take in and begin again."""
+        self.paused = False
+        self.intake.open()
+        self.pump()
+        self.intake.let_in()
+
+    def holder(self, delivery: Delivery) -> Chain:
+        """The steps that hold a delivery."""
+        return next((chain for chain in self.former if delivery in chain.held), self.chain)
+
+    @property
+    def held(self) -> list[Delivery]:
+        """What steps hold, or work on."""
+        return [delivery for chain in (self.chain, *self.former) for delivery in chain.held]
 
     # Taking messages on
 
     def held_back(self) -> bool:
         """Whether nothing more is taken from the mailbox for now."""
-        attempts, chain, order, burial = self.attempts, self.chain, self.order, self.burial
-        waiting = len(attempts.retries) + len(chain.held) + order.waiting + len(burial.pending)
+        attempts, order, burial = self.attempts, self.order, self.burial
+        held = sum(len(chain.held) for chain in (self.chain, *self.former))
+        waiting = len(attempts.retries) + held + order.waiting + len(burial.pending)
         return bool(attempts.suspended or attempts.pausing or burial.failing or waiting >= self.plan.max_waiting)
 
     def pump(self) -> None:
         """Go on with whatever can go on, as far as `concurrency` allows."""
-        if self._pumping or self.actor is None:
+        if self._pumping or self.actor is None or self.paused:
             return
         self._pumping = True
         attempts, messages = self.attempts, self.mailbox.messages
@@ -119,7 +177,11 @@ class Route:
                     delivery = messages.popleft()
                 else:
                     break
-                if self._straight is not None and delivery.details is None and not delivery.message.attributes:
+                if (
+                    self._straight is not None
+                    and delivery.details is None
+                    and (not (attributes := delivery.message.attributes) or "expirytime" not in attributes)
+                ):
                     attempts.begin(delivery, self._straight)
                 else:
                     self.advance(delivery)
@@ -146,7 +208,10 @@ class Route:
         details = delivery.details
         plan = self.plan
         if details is not None and details.candidates:
-            self.attempts.place(delivery)
+            if details.held:
+                self.put_on_hold(delivery)
+            else:
+                self.attempts.place(delivery)
             return
         try:
             if plan.when is not None and (details is None or not details.position) and not plan.when(message):
@@ -154,13 +219,23 @@ class Route:
                 return
             if plan.order_by is not None and not self.order.enter(delivery):
                 return
+            if details is not None and details.held:
+                self.put_on_hold(delivery)
+                return
             if details is not None and details.suspect:
                 self.intake.mark(delivery)
                 return
             if details is not None and details.done and self.branches.ended_before(delivery):
                 self.end(delivery, DELIVERED)
                 return
-            if plan.steps and not self.chain.run(delivery):
+            if details is not None and details.role == "branch":
+                self.branches.go_on(delivery)
+                return
+            if details is not None and details.former is not None:
+                if not details.former.run(delivery):
+                    return
+                details.former, details.position = None, PAST_STEPS
+            elif plan.steps and not self.chain.run(delivery):
                 return
             names = plan.choose(delivery.message)
         except (ExpressionError, DeliveryError) as error:
@@ -172,11 +247,17 @@ class Route:
                 if not names:
                     self.end(delivery, DELIVERED)
                     return
-            self.attempts.begin(delivery, self._targets[names[0]])
+            self.attempts.begin(delivery, self.targets[names[0]])
         elif not names:
             self.give_up(delivery, "unroutable", "no case of `to` holds, and there is no `else`")
         else:
             self.branches.fan_out(delivery, names)
+
+    def put_on_hold(self, delivery: Delivery) -> None:
+        """It goes no further until it is released."""
+        self.on_hold[delivery] = None
+        # It is in nobody's hands: a router that dies meanwhile makes no suspect of it.
+        self.remember(delivery)
 
     # Ends
 
@@ -187,6 +268,10 @@ class Route:
             return
         self.ledger.delivered += 1
         delivery.route = None
+        endings = self.endings
+        if not endings.delivered:
+            endings.begin()
+        endings.delivered.append(delivery)
         if delivery.row:
             self.intake.settled(delivery)
         if reply is not None:
@@ -217,6 +302,7 @@ class Route:
         details = delivery.details
         if delivery.is_message:
             self.ledger.count(settlement.outcome)
+        self.endings.ended(delivery, settlement)
         delivery.route = None
         if details is not None:
             if details.watchers is not None:
@@ -235,10 +321,8 @@ class Route:
         """Keep in the journal how far it has come and how often it was tried."""
         if delivery.row:
             details = delivery.more()
-            # One that has come to a target has all steps behind it.
-            position = len(self.plan.steps) if details.candidates else details.position
             packed = self.order.labelled(delivery).to_bytes()
-            self._journal.progress(delivery.row, packed, position, delivery.attempt)
+            self._journal.progress(delivery.row, packed, details.position, delivery.attempt)
 
     # Crashes, and the end of the route
 
@@ -277,7 +361,8 @@ class Route:
             *attempts.pausing,
             *(delivery for _, _, delivery in attempts.retries),
             *self.ready,
-            *self.chain.held,
+            *self.on_hold,
+            *self.held,
             *self.branches,
             *self.order,
             *self.intake.marking,
@@ -296,13 +381,21 @@ class Route:
 
     @property
     def waits_for_others(self) -> bool:
-        """Whether nothing here can end before a target comes back, so that waiting for it is in vain."""
-        return bool(self.attempts.suspended) and not self.attempts.running and not self.intake.busy
+        """Whether nothing here can end before a target comes back, or an operator lets it."""
+        attempts = self.attempts
+        if attempts.running or self.intake.busy:
+            return False
+        if attempts.suspended or (self.paused and not self.burial.pending):
+            return True
+        # What is neither on hold nor in one of these waits behind what is on hold.
+        waiting = attempts.retries or attempts.pausing or (self.mailbox.messages and not self.held_back())
+        moving = self.ready or self.held or self.intake.marking or self.burial.pending
+        return bool(self.on_hold) and not (waiting or moving)
 
     def close(self) -> None:
         """The end: what has not ended was never acknowledged, or is in the journal."""
         self.actor = None
-        self.intake.closing = True
+        self.intake.close()
         self.attempts.close()
         for delivery in [*self.under_way(), *self.mailbox.messages]:
             assert isinstance(delivery, Delivery)

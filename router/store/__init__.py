@@ -1,1 +1,1 @@
-"""What a router keeps on disk: journal, dead letters and reservations, in one database of one directory."""
+"""What a router keeps on disk, in one database of one directory: messages, revisions, the audit log, pauses."""

@@ -175,9 +175,15 @@ class DeadLetters:
 
         return await self._database.read(counted)
 
-    async def ids(self, matching: DeadLetterFilter, *, limit: int) -> list[str]:
-        """The ids of those that match, the oldest first."""
+    async def ids(
+        self, matching: DeadLetterFilter, *, limit: int, after: str | None = None, through: str | None = None
+    ) -> list[str]:
+        """The ids of those that match, the oldest first: behind the id `after`, and up to `through`."""
         where, values = matching.where()
+        if after is not None:
+            where, values = f"{where} AND number > ?", (*values, _number(after))
+        if through is not None:
+            where, values = f"{where} AND number <= ?", (*values, _number(through))
 
         def found(connection: sqlite3.Connection) -> list[str]:
             sql = f"SELECT number FROM dead_letters WHERE {where} ORDER BY number LIMIT ?"

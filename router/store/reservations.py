@@ -11,7 +11,7 @@ import sqlite3
 from functools import partial
 from typing import Final
 
-from actors.core.spec import Reserved
+from actors.core.step import Reserved
 from actors.kit.database import Database
 from actors.kit.statement import Place, Statement
 from router.store.numbering import Numbering, Range
@@ -29,7 +29,7 @@ class Reservations:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._numbering = Numbering("reservation_scopes")
-        self._scopes: dict[tuple[str, int], Range] = {}
+        self._scopes: dict[tuple[str, str], Range] = {}
         self._kept: dict[int, list[Reserved]] = {}
 
     async def open(self, *, now: float, timeout_s: float = 300.0) -> None:
@@ -45,11 +45,14 @@ class Reservations:
 
         await self._database.transact(learn, timeout_s=timeout_s)
 
-    def load(self, route: str, step: int) -> list[Reserved]:
-        """What an earlier process kept, in the order of reserving; a second call gives nothing."""
+    def load(self, route: str, step: str) -> list[Reserved]:
+        """What an earlier process kept, in the order of reserving; a second call gives nothing.
+
+        A step is known by a name of its own, so that its memory goes with it where it moves among others.
+        """
         return self._kept.pop(self._scope(route, step).id, [])
 
-    def reserve(self, route: str, step: int, key: str, owner: str, expires: float) -> int:
+    def reserve(self, route: str, step: str, key: str, owner: str, expires: float) -> int:
         """Keep a new reservation; returns the number it is settled and released by."""
         scope = self._scope(route, step)
         if not scope.saved:
@@ -75,7 +78,7 @@ class Reservations:
 
         await self._database.transact(remove, timeout_s=timeout_s)
 
-    def _scope(self, route: str, step: int) -> Range:
+    def _scope(self, route: str, step: str) -> Range:
         scope = self._scopes.get((route, step))
         if scope is None:
             scope = self._scopes[route, step] = self._numbering.of(json.dumps((route, step)))

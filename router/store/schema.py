@@ -47,5 +47,50 @@ CREATE TABLE reservations (
 );
 """
 
-SCHEMA: Final = (_VERSION_1,)
+_VERSION_2: Final = """
+CREATE TABLE revisions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    name TEXT NOT NULL,
+    path TEXT,
+    digest TEXT,
+    fingerprint TEXT NOT NULL,
+    action TEXT NOT NULL,
+    who TEXT NOT NULL,
+    base INTEGER,
+    status TEXT NOT NULL,
+    why TEXT,
+    text BLOB NOT NULL,
+    report TEXT
+);
+CREATE TABLE applied_files (
+    path TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    started INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    who TEXT NOT NULL,
+    role TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    action TEXT NOT NULL,
+    object TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    why TEXT,
+    detail TEXT NOT NULL,
+    revision INTEGER
+);
+CREATE TABLE pauses (
+    name TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+SCHEMA: Final = (_VERSION_1, _VERSION_2)
 """What a `Database` is opened with. An entry that was released is never edited: a change is a new entry."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import socket
 import stat
 import sys
@@ -19,6 +20,7 @@ FORMAT: Final = 1
 """The version of the directory's layout; the database's tables have a version of their own."""
 SOCKET_PATH_BYTES: Final = 107
 """What fits the kernel's sockaddr_un, its final zero aside."""
+KEY_BYTES: Final = 32
 _BEFORE_FORMAT: Final = frozenset(("lock", "format.partial"))
 """Files that a start which was killed may leave in a directory without a format."""
 
@@ -94,6 +96,26 @@ class StateDir:
     def mark_clean(self) -> None:
         """Write down that everything was settled or is in the journal: the last thing before `close`."""
         self._write("clean", "")
+
+    def key(self) -> bytes:
+        """The key of hashes that only this directory's router can make; made when it is first asked for.
+
+        Without the file `key` the next one differs, and nothing is lost but that older hashes compare as unequal.
+        Raises `StateDirError` where the file is not what was written, or cannot be.
+        """
+        path = self.path / "key"
+        try:
+            if not path.exists():
+                self._write("key", secrets.token_hex(KEY_BYTES))
+            path.chmod(0o600)
+            key = bytes.fromhex(path.read_text("ascii"))
+        except OSError as error:
+            raise StateDirError(f"the key {path} cannot be used: {error}") from error
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise StateDirError(f"{path} is not a key that was made here. Delete it, and the router makes a new one.")
+        return key
 
     def close(self) -> None:
         """Let another process have the directory."""

@@ -21,6 +21,8 @@ from actors.core.events import (
     ActorStopped,
     ActorUnavailable,
     AttemptFailed,
+    ChangeEnded,
+    ChangeFailed,
     ConnectionFailed,
     ConnectionLost,
     ConnectionOpened,
@@ -30,6 +32,7 @@ from actors.core.events import (
     MessageLost,
     Notice,
     ReplyLost,
+    RevisionSwitched,
     RouteResumed,
     RouteSuspended,
 )
@@ -67,6 +70,9 @@ LINES: Final[Mapping[type[Event], tuple[int, str]]] = MappingProxyType(
         AttemptFailed: (logging.WARNING, "attempt failed"),
         MessageDeadLettered: (logging.WARNING, "message dead-lettered"),
         ReplyLost: (logging.WARNING, "reply lost"),
+        RevisionSwitched: (logging.INFO, "another revision runs"),
+        ChangeEnded: (logging.INFO, "change complete"),
+        ChangeFailed: (logging.WARNING, "change failed"),
         MessageLost: (logging.ERROR, "message lost: a defect, please report it"),
     }
 )
@@ -120,6 +126,8 @@ def line_of(event: Event) -> Line:
     elif isinstance(actor, str) and "/" in actor and level == logging.INFO:
         # A child that an actor has started for itself; there may be thousands that come and go.
         level = logging.DEBUG
+    if isinstance(event, ChangeEnded):
+        fields["gaps"] = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in event.gaps)
     error = fields.get("error")
     # What is raised on purpose says all in its text: a port that is taken, a class that does not import.
     traceback = error if isinstance(event, ActorCrashed) and not isinstance(error, RouterError) else None

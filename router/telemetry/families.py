@@ -9,6 +9,7 @@ from typing import Final, Generic, Literal, TypeVar, get_args
 from actors.core.child import State
 from actors.core.message import OUTCOMES
 from router import __version__
+from router.store.pauses import PauseState
 from router.telemetry.mqtt import REFERENCE
 from router.telemetry.reading import ActorReading, Reading, RouteReading
 
@@ -17,9 +18,10 @@ R = TypeVar("R")
 Sample = tuple[tuple[str, ...], float]
 """Values of the labels, and the metric's."""
 
-Kind = Literal["gauge", "counter"]
+Kind = Literal["gauge", "counter", "histogram"]
 
 STATES: Final[tuple[State, ...]] = get_args(State)
+PAUSES: Final[tuple[PauseState, ...]] = get_args(PauseState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,13 @@ ACTORS: Final[tuple[Family[ActorReading], ...]] = (
         "router_actor_available",
         "1 while the actor takes deliveries; 0 while they are refused at once, since it or its remote end is away.",
         lambda a: a.available,
+    ),
+    Family(
+        "router_actor_paused",
+        "gauge",
+        "1 while an operator has paused or drained the actor.",
+        ("state",),
+        lambda a: [((state,), float(a.paused == state)) for state in PAUSES],
     ),
     _total("router_actor_restarts_total", "Times the actor was started again after it ended.", lambda a: a.restarts),
     _gauge("router_actor_mailbox_depth", "Messages that wait in the actor's mailbox.", lambda a: a.mailbox.depth),
@@ -130,6 +139,13 @@ ROUTES: Final[tuple[Family[RouteReading], ...]] = (
         ("state",),
         lambda r: [((state,), float(r.state == state)) for state in STATES],
     ),
+    Family(
+        "router_route_paused",
+        "gauge",
+        "1 while an operator has paused or drained the route.",
+        ("state",),
+        lambda r: [((state,), float(r.paused == state)) for state in PAUSES],
+    ),
     _total(
         "router_route_restarts_total",
         "Times the route was started again after a step crashed it.",
@@ -165,6 +181,7 @@ ROUTES: Final[tuple[Family[RouteReading], ...]] = (
     ),
     _gauge("router_route_retrying", "Deliveries that wait for their next attempt.", lambda r: r.retrying),
     _gauge("router_route_suspended", "Deliveries that wait for a target that is away.", lambda r: r.suspended),
+    _gauge("router_route_on_hold", "Deliveries that operators hold, and whose turn has come.", lambda r: r.on_hold),
     _gauge("router_route_held_back", "1 while the route takes nothing more from its mailbox.", lambda r: r.held_back),
     _gauge(
         "router_route_mailbox_capacity", "Messages that may wait in the route's mailbox.", lambda r: r.mailbox.capacity
@@ -200,6 +217,12 @@ ROUTES: Final[tuple[Family[RouteReading], ...]] = (
         lambda r: r.missing_fields,
     ),
 )
+
+LATENCY: Final = (
+    "router_route_latency_seconds",
+    "How long the messages that have ended on the route took, from acceptance to their end.",
+)
+"""The one histogram, with a label for the route."""
 
 WHOLE: Final[tuple[Family[Reading], ...]] = (
     Family(
@@ -240,6 +263,26 @@ WHOLE: Final[tuple[Family[Reading], ...]] = (
         ("route",),
         lambda w: [((route,), count) for route, count in w.suspensions.items()],
     ),
+    _gauge("router_revision", "The number of the revision that runs; 0 where it has none.", lambda w: w.revision or 0),
+    Family(
+        "router_changes_total",
+        "counter",
+        "Changes of the topology while the router runs, by how they came about and whether they were carried out.",
+        ("action", "outcome"),
+        lambda w: w.changes.items(),
+    ),
+    _total(
+        "router_changes_moved_messages_total",
+        "Messages that were on their way on routes when a change touched these.",
+        lambda w: w.moved,
+    ),
+    Family(
+        "router_changes_gap_seconds_total",
+        "counter",
+        "Seconds for which changes left an actor out, since it had to end before its successor could start.",
+        ("actor",),
+        lambda w: [((actor,), seconds) for actor, seconds in w.gaps.items()],
+    ),
     _total(
         "router_messages_lost_total",
         "Messages that disappeared without an end; anything but 0 is a defect.",
@@ -263,6 +306,7 @@ def reference() -> list[tuple[str, str, tuple[str, ...], str]]:
     return [
         *((f.name, f.kind, ("actor", *f.labels), f.help) for f in ACTORS),
         *((f.name, f.kind, ("route", *f.labels), f.help) for f in ROUTES),
+        (LATENCY[0], "histogram", ("route",), LATENCY[1]),
         *((f.name, f.kind, f.labels, f.help) for f in WHOLE),
         *REFERENCE,
         *((name, kind, (), text) for name, kind, text in PROCESS),

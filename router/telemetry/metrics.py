@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from router.telemetry.families import ACTORS, ROUTES, WHOLE, Family, Sample
+from router.routing.trail import BOUNDS_S
+from router.telemetry.families import ACTORS, LATENCY, ROUTES, WHOLE, Family, Sample
 from router.telemetry.mqtt import metrics_of_mqtt
-from router.telemetry.reading import EventCounts, Reading, Running, read
+from router.telemetry.reading import EventCounts, Reading, RouteReading, Running, read
 
 R = TypeVar("R")
 
@@ -22,6 +24,7 @@ def metrics_of(reading: Reading) -> Iterator[Metric]:
     """A reading as prometheus-client has it."""
     yield from _families(ACTORS, "actor", [(actor.name, actor) for actor in reading.actors])
     yield from _families(ROUTES, "route", [(route.name, route) for route in reading.routes])
+    yield _latency(reading.routes)
     for family in WHOLE:
         yield _metric(family, family.labels, family.samples(reading))
     yield from metrics_of_mqtt(reading.mqtt)
@@ -38,6 +41,15 @@ def _metric(family: Family[R], labels: tuple[str, ...], samples: Iterable[Sample
     metric = kind(family.name, family.help, labels=labels)
     for values, value in samples:
         metric.add_metric(values, value)
+    return metric
+
+
+def _latency(routes: Iterable[RouteReading]) -> Metric:
+    metric = HistogramMetricFamily(*LATENCY, labels=("route",))
+    bounds = [*map(str, BOUNDS_S), "+Inf"]
+    for route in routes:
+        buckets = list(zip(bounds, accumulate(route.latency.counts), strict=True))
+        metric.add_metric((route.name,), buckets, route.latency.seconds)
     return metric
 
 

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from actors.core.child import Child, State
 from actors.core.clock import Clock
 from actors.core.errors import Reason
-from actors.core.events import AttemptFailed, Events, MessageDeadLettered, MessageLost, RouteSuspended
+from actors.core.events import (
+    AttemptFailed,
+    ChangeEnded,
+    ChangeFailed,
+    Events,
+    MessageDeadLettered,
+    MessageLost,
+    RouteSuspended,
+)
 from actors.core.family import Family
 from actors.core.supervisor import Supervisor
 from router.routing.ledger import Balance
 from router.routing.route import Route
+from router.routing.trail import Histogram
 from router.store.dead_letters import DeadLetters
 from router.store.journal import Journal
+from router.store.pauses import Pause, PauseState
 from router.telemetry.event_log import ROUTE
 from router.telemetry.mqtt import ConnectionErrors, MqttReading, read_mqtt
+
+ChangeOutcome = Literal["done", "failed"]
 
 
 class Running(Protocol):
@@ -35,6 +47,10 @@ class Running(Protocol):
     def clock(self) -> Clock: ...
     @property
     def events(self) -> Events: ...
+    @property
+    def pauses(self) -> Mapping[str, Pause]: ...
+    @property
+    def revision(self) -> int | None: ...
 
 
 class EventCounts:
@@ -48,12 +64,20 @@ class EventCounts:
         self.suspensions: dict[str, int] = {}
         """By route."""
         self.lost = 0
+        self.changes: dict[tuple[str, ChangeOutcome], int] = {}
+        """By action and outcome."""
+        self.moved = 0
+        """Messages that were on their way on the routes that changes touched."""
+        self.gaps: dict[str, float] = {}
+        """By actor: for how many seconds changes left it out."""
         self.mqtt = ConnectionErrors(events)
         self._unsubscribe = [
             events.subscribe(AttemptFailed, self._attempt_failed),
             events.subscribe(MessageDeadLettered, self._dead_lettered),
             events.subscribe(RouteSuspended, self._suspended),
             events.subscribe(MessageLost, self._lost),
+            events.subscribe(ChangeEnded, self._changed),
+            events.subscribe(ChangeFailed, self._not_changed),
         ]
 
     def close(self) -> None:
@@ -61,9 +85,11 @@ class EventCounts:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
 
-    def forget_others(self, routes: Mapping[str, object]) -> None:
-        """Let go of routes that are not there any more, so that a long life does not collect names."""
-        self.attempt_failures = {k: n for k, n in self.attempt_failures.items() if k[0] in routes}
+    def forget_others(self, routes: Mapping[str, object], actors: Mapping[str, object]) -> None:
+        """Let go of routes and actors that are not there any more, so that a long life does not collect names."""
+        failures = self.attempt_failures
+        self.attempt_failures = {k: n for k, n in failures.items() if k[0] in routes and k[1] in actors}
+        self.gaps = {k: n for k, n in self.gaps.items() if k in actors}
         self.dead_lettered = {k: n for k, n in self.dead_lettered.items() if not k[0] or k[0] in routes}
         self.suspensions = {k: n for k, n in self.suspensions.items() if k in routes}
 
@@ -80,6 +106,18 @@ class EventCounts:
 
     def _lost(self, _: MessageLost) -> None:
         self.lost += 1
+
+    def _changed(self, event: ChangeEnded) -> None:
+        self._count_change(event.action, "done")
+        self.moved += event.moved
+        for actor, seconds in event.gaps:
+            self.gaps[actor] = self.gaps.get(actor, 0.0) + seconds
+
+    def _not_changed(self, event: ChangeFailed) -> None:
+        self._count_change(event.action, "failed")
+
+    def _count_change(self, action: str, outcome: ChangeOutcome) -> None:
+        self.changes[action, outcome] = self.changes.get((action, outcome), 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +142,7 @@ class ActorReading:
     name: str
     state: State
     available: bool
+    paused: PauseState | None
     restarts: int
     mailbox: MailboxReading
     lobby: int
@@ -124,12 +163,13 @@ class ActorReading:
     """What became of their messages."""
 
     @classmethod
-    def of(cls, child: Child, family: Family | None = None) -> ActorReading:
+    def of(cls, child: Child, family: Family | None = None, pause: Pause | None = None) -> ActorReading:
         mailbox = child.mailbox
         return cls(
             name=child.name,
             state=child.state,
             available=child.closed is None,
+            paused=pause.state if pause is not None else None,
             restarts=child.restarts,
             mailbox=MailboxReading.of(child),
             lobby=len(mailbox.lobby),
@@ -155,12 +195,15 @@ class RouteReading:
 
     name: str
     state: State
+    paused: PauseState | None
     restarts: int
     mailbox: MailboxReading
     balance: Balance
+    latency: Histogram
     backlog: int
     retrying: int
     suspended: int
+    on_hold: int
     held_back: bool
     retries: int
     late_replies: int
@@ -169,17 +212,20 @@ class RouteReading:
     missing_fields: int
 
     @classmethod
-    def of(cls, route: Route, child: Child) -> RouteReading:
+    def of(cls, route: Route, child: Child, pause: Pause | None = None, *, now: float) -> RouteReading:
         ledger = route.ledger
         return cls(
             name=route.name,
             state=child.state,
+            paused=pause.state if pause is not None else None,
             restarts=child.restarts,
             mailbox=MailboxReading.of(child),
             balance=route.balance(),
+            latency=route.endings.histogram(now),
             backlog=route.intake.backlog,
             retrying=len(route.attempts.retries),
             suspended=len(route.attempts.suspended),
+            on_hold=len(route.on_hold),
             held_back=route.held_back(),
             retries=ledger.retries,
             late_replies=ledger.late_replies,
@@ -203,6 +249,10 @@ class Reading:
     dead_lettered: Mapping[tuple[str, Reason], int]
     suspensions: Mapping[str, int]
     lost: int
+    revision: int | None
+    changes: Mapping[tuple[str, ChangeOutcome], int]
+    moved: int
+    gaps: Mapping[str, float]
     mqtt: MqttReading
 
 
@@ -210,15 +260,18 @@ def read(running: Running, counts: EventCounts) -> Reading:
     """Look once; some microseconds for each actor and route, and more for what a route has under way."""
     children = running.supervisor.children
     routes = running.routes
-    counts.forget_others(routes)
+    counts.forget_others(routes, children)
+    pauses, now = running.pauses, running.clock.now()
     return Reading(
         actors=tuple(
-            ActorReading.of(child, running.supervisor.families.get(name))
+            ActorReading.of(child, running.supervisor.families.get(name), pauses.get(name))
             for name, child in children.items()
             if not name.startswith(ROUTE)
         ),
         routes=tuple(
-            RouteReading.of(route, children[ROUTE + name]) for name, route in routes.items() if ROUTE + name in children
+            RouteReading.of(route, children[ROUTE + name], pauses.get(name), now=now)
+            for name, route in routes.items()
+            if ROUTE + name in children
         ),
         journal_rows=journal_rows(running.journal),
         journal_bytes=running.journal.size_bytes,
@@ -228,6 +281,10 @@ def read(running: Running, counts: EventCounts) -> Reading:
         dead_lettered=dict(counts.dead_lettered),
         suspensions=dict(counts.suspensions),
         lost=counts.lost,
+        revision=running.revision,
+        changes=dict(counts.changes),
+        moved=counts.moved,
+        gaps=dict(counts.gaps),
         mqtt=read_mqtt(children.values(), counts.mqtt),
     )
 

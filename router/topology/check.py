@@ -14,7 +14,9 @@ from router.topology.draft import Draft
 from router.topology.load import load
 from router.topology.model import LANGUAGE, Topology
 from router.topology.problems import Problem, TopologyError
+from router.topology.promises import Promises
 from router.topology.report import Report
+from router.topology.rounds import Rounds
 from router.topology.rules import Rules
 from router.topology.settings import Settings
 from router.topology.source import Source, Span
@@ -110,6 +112,8 @@ class _Check:
         settings = self._settings()
         draft = self._draft()
         Rules(draft, self._report).check()
+        Promises(draft, self._report).check()
+        Rounds(draft, self._report).check()
         if self._report.errors or name is None or settings is None:
             return None
         return Topology(

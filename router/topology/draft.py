@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from router.topology.model import ActorDefinition, ConnectionDefinition, GroupDefinition, RouteDefinition
+from router.topology.report import Report
 from router.topology.source import Span
 from router.topology.tree import ListNode, MapNode, Node, ScalarNode
+
+T = TypeVar("T")
 
 Role = Literal["from", "to", "fallback", "dead_letter"]
 
@@ -36,6 +39,16 @@ class ActorDraft:
     @property
     def enabled(self) -> bool:
         return self.definition is None or self.definition.enabled
+
+    def ask(self, report: Report, about: Callable[[Any], T], *, default: T) -> T:
+        """What its type says of its options; `default` where that is not known, or the type fails, which is told."""
+        if self.definition is None:
+            return default
+        try:
+            return about(self.definition.options)
+        except Exception as error:  # the type may be anybody's
+            report.error(self.key, f"actor type '{self.definition.type}' cannot tell its roles: {type(error).__name__}")
+            return default
 
 
 @dataclass(slots=True)
@@ -113,6 +126,9 @@ def _references(route: MapNode) -> Iterator[tuple[Role, ScalarNode]]:
                 if isinstance(case, MapNode):
                     yield from (("to", node) for node in names(case.get("to")))
         yield from (("to", node) for node in names(to.get("else")))
+        weights = to.get("split")
+        if isinstance(weights, MapNode):
+            yield from (("to", ScalarNode(*entry.key, name)) for name, entry in weights.entries.items())
     else:
         yield from (("to", node) for node in names(to))
     yield from (("fallback", node) for node in names(route.get("fallback")))

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
-from actors.core.spec import ConnectionTo
+from actors.core.connection import ConnectionTo
 from router.topology.tree import ListNode, MapNode, Node, ScalarNode, scalars
 
 
@@ -46,9 +46,11 @@ def secret_scalars(model: type[BaseModel], node: Node) -> Iterator[ScalarNode]:
         below = node if name == "root" else node.get(_key(name, field)) if isinstance(node, MapNode) else None
         if below is None:
             continue
+        models = _models(field)
         if _is_secret(field):
-            yield from scalars(below)
-        for nested in _models(field):
+            # Where a mapping may stand in a secret's place, its model says what in it is secret.
+            yield from (part for part in _parts(below) if isinstance(part, ScalarNode)) if models else scalars(below)
+        for nested in models:
             for part in _parts(below):
                 yield from secret_scalars(nested, part)
 

@@ -6,33 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, InstanceOf, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from actors.core.connection import ConnectionSpec
 from actors.core.mailbox import Overflow
 from actors.core.restart import Restart, Strategy
-from actors.core.spec import ConnectionSpec, EndpointSpec, Options, StepSpec
+from actors.core.spec import EndpointSpec, Options
+from actors.core.step import StepSpec
 from actors.kit.expressions import Expression, Template
 from actors.kit.units import Between, Duration, Percentage, Rate
 from router.topology.settings import Settings
+from router.topology.target import ActorName, ActorNames, Target
 
 LANGUAGE: Final = 1
 """The version of the language that `router:` names."""
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
-
-
-ActorName = Annotated[str, Field(min_length=1)]
-ActorNames = Annotated[
-    tuple[ActorName, ...], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])
-]
-"""One actor, or a list of them."""
 
 
 class MailboxOptions(Options):
@@ -147,68 +143,6 @@ class RetryOptions(Options):
         return self
 
 
-class One(Options):
-    """`to: actor`"""
-
-    actor: ActorName
-
-
-class All(Options):
-    """`to: [a, b]`: a delivery to each."""
-
-    actors: Annotated[tuple[ActorName, ...], Field(min_length=1)]
-
-
-class Case(Options):
-    """One line of a match."""
-
-    when: Expression
-    """The first case whose expression holds is taken; a missing field compares as false."""
-    to: ActorNames
-    """An actor, or a list: a delivery to each."""
-
-
-class Match(Options):
-    """`to: {match: […], else: …}`: the first case that holds says where to."""
-
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
-
-    cases: Annotated[tuple[Case, ...], Field(min_length=1)] = Field(alias="match")
-    """Tried in order."""
-    otherwise: ActorNames | None = Field(default=None, alias="else")
-    """Where to when no case holds; without it the message is dead-lettered as unroutable."""
-
-
-def _shape(value: Any) -> str | None:
-    if isinstance(value, One | str):
-        return "<one>"
-    if isinstance(value, All | list | tuple):
-        return "<all>"
-    is_match = isinstance(value, Match) or (isinstance(value, Mapping) and not {"match", "else"}.isdisjoint(value))
-    return "<match>" if is_match else None
-
-
-def _one(value: Any) -> Any:
-    return {"actor": value} if isinstance(value, str) else value
-
-
-def _all(value: Any) -> Any:
-    return {"actors": tuple(value)} if isinstance(value, list | tuple) else value
-
-
-Target = Annotated[
-    Annotated[One, BeforeValidator(_one, json_schema_input_type=str), Tag("<one>")]
-    | Annotated[All, BeforeValidator(_all, json_schema_input_type=tuple[str, ...]), Tag("<all>")]
-    | Annotated[Match, Tag("<match>")],
-    Discriminator(
-        _shape,
-        custom_error_type="target",
-        custom_error_message="expected an actor, a list of actors, or a mapping with 'match'",
-    ),
-]
-"""Where a route leads."""
-
-
 @dataclass(frozen=True, slots=True)
 class StepDefinition:
     """One step of a route."""
@@ -242,12 +176,20 @@ class RouteOptions(Options):
     """Retries that wait, 0 to 1,000,000; beyond it the sources are held back."""
     on_unknown: Literal["retry", "fallback", "dead_letter"] = "retry"
     """What follows an attempt that was sent and not answered in time: it may have had its effect."""
+    on_pause: Literal["refuse", "journal"] = "refuse"
+    """While it is paused: `refuse` holds its sources back, `journal` takes messages and keeps them (`durable` only)."""
     to: Target
-    """An actor; a list (all of them); or `match`."""
+    """An actor; a list (all of them); `match` (by a condition); or `split` (by weights)."""
     fallback: ActorNames = ()
     """An actor, or several in their order: taken when the target has failed for good, or says that it is away."""
     dead_letter: ActorName | None = None
     """The actor that takes what no target took; without it, and when it fails too, the router's own store does."""
+
+    @model_validator(mode="after")
+    def _can_journal(self) -> Self:
+        if self.on_pause == "journal" and not self.durable:
+            raise PydanticCustomError("pause", "'on_pause: journal' needs 'durable: true'")
+        return self
 
 
 class RouteDefinition(RouteOptions):

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 from pydantic_core.core_schema import ErrorType
 
+from actors.core.option_problem import CONTRADICTION
 from router.topology.faults import Fault, Path
 from router.topology.problems import did_you_mean
 from router.topology.tree import ScalarNode, kind
@@ -31,8 +32,8 @@ _WORDS: Final = (
 )
 _TELLING: Final = re.compile(r"value_error|assertion_error|union_tag_invalid|.*_parsing")
 _PYDANTIC: Final = frozenset(get_args(ErrorType))
-_SILENT: Final = frozenset(kind for kind in _PYDANTIC if not _TELLING.fullmatch(kind))
-"""Pydantic's own errors whose messages hold nothing of the value."""
+_SILENT: Final = frozenset(kind for kind in _PYDANTIC if not _TELLING.fullmatch(kind)) | {CONTRADICTION}
+"""Errors whose messages hold nothing of the value."""
 _TELLING_LENGTH: Final = 4
 _BOOLEANS: Final = {
     **dict.fromkeys(("yes", "y", "on", "true"), "true"),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable
 
 from router.topology.cycles import cycles
 from router.topology.draft import ActorDraft, ConnectionDraft, Draft, Reference, Role, RouteDraft
 from router.topology.fields import connections_of
-from router.topology.model import ActorDefinition, All, Match, One
 from router.topology.report import Report
 from router.topology.source import Span
+from router.topology.target import All, Match, One, Split
 from router.topology.tree import ListNode, MapNode, ScalarNode, scalars
-
-T = TypeVar("T")
 
 _NOUNS: dict[Role, str] = {"from": "source", "to": "target", "fallback": "fallback", "dead_letter": "dead letter"}
 
@@ -39,6 +36,7 @@ class Rules:
             self._names(route)
             self._repetitions(route)
             self._fallbacks(route)
+            self._splits(route)
             self._disabled(route)
         self._cycles()
         self._claims()
@@ -68,7 +66,7 @@ class Rules:
             return
         role = "source" if reference.role == "from" else "target"
         fits = definition.spec.source if role == "source" else definition.spec.target
-        if self._ask(actor, definition, fits, default=True):
+        if actor.ask(self._report, fits, default=True):
             self._fitting.add((reference.role, reference.node))
         else:
             self._report.error(
@@ -116,6 +114,22 @@ class Rules:
                     reference.node.span, f"{reference.node.shown()} is the target itself, and no fallback"
                 )
 
+    def _splits(self, route: RouteDraft) -> None:
+        """A key that is the same for all sends all to one target: mostly `{{ }}` was forgotten."""
+        definition, node = route.definition, route.node.get("to")
+        if definition is None or not isinstance(definition.to, Split) or not isinstance(node, MapNode):
+            return
+        to = definition.to
+        name, template, key = (
+            ("by", to.by, node.get("by"))
+            if to.by is not None
+            else ("order_by", definition.order_by, route.node.get("order_by"))
+        )
+        several = sum(weight > 0 for weight in to.weights.values()) > 1
+        if several and template is not None and key is not None and template.is_constant and template.source != "":
+            text = f"'{name}' is the same for every message, and so all go to one target of the split"
+            self._report.warning(key.span, text, "an expression stands in {{ }}")
+
     def _disabled(self, route: RouteDraft) -> None:
         if route.named("fallback"):
             return
@@ -155,7 +169,7 @@ class Rules:
             definition = actor.definition
             if definition is None or not definition.enabled:
                 continue
-            claims: frozenset[str] = self._ask(actor, definition, definition.spec.claims, default=frozenset())
+            claims: frozenset[str] = actor.ask(self._report, definition.spec.claims, default=frozenset())
             taken = sorted(claim for claim in claims if claim in held)
             if taken:  # one of them says it
                 holder = held[taken[0]]
@@ -232,22 +246,12 @@ class Rules:
                 definition = target.definition if target is not None else None
                 if target is None or definition is None:
                     continue
-                if not self._ask(target, definition, definition.spec.replies, default=True):
+                if not target.ask(self._report, definition.spec.replies, default=True):
                     self._report.error(
                         span,
                         f"'respond: reply' needs a target that replies; {reference.node.shown()} of route "
                         f"'{route.name}' does not",
                     )
-
-    def _ask(self, actor: ActorDraft, definition: ActorDefinition, about: Callable[[Any], T], *, default: T) -> T:
-        """What an actor's type says of its options; `default` where it fails to, which is reported."""
-        try:
-            return about(definition.options)
-        except Exception as error:  # the type may be anybody's
-            self._report.error(
-                actor.key, f"actor type '{definition.type}' cannot tell its roles: {type(error).__name__}"
-            )
-            return default
 
 
 def _fits(connection: ConnectionDraft, wanted: str) -> bool:
@@ -255,8 +259,8 @@ def _fits(connection: ConnectionDraft, wanted: str) -> bool:
     return connection.definition is None or connection.definition.type == wanted
 
 
-def _single(to: One | All | Match) -> bool:
-    if isinstance(to, One):
+def _single(to: One | All | Match | Split) -> bool:
+    if isinstance(to, One | Split):
         return True
     if isinstance(to, All):
         return len(to.actors) == 1

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, LiteralString, NamedTuple, Self, cast, get_args
 
-from pydantic import Field
+from pydantic import (
+    Discriminator,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError, core_schema
 
+from actors.connections.http_listener import is_loopback
+from actors.core.option_problem import OptionProblem, refuse
 from actors.core.spec import Options
+from actors.kit.secrets import Secret
 from actors.kit.units import Between, Duration, Size
 
 if TYPE_CHECKING:
@@ -17,6 +29,16 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
 
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/@]+):(?P<port>[0-9]{1,5})")
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+_ITSELF: Final = "router"
+"""How the audit log calls the router itself."""
+_TOKEN: Final = re.compile(r"[!-~]{16,}")
+
+Role = Literal["viewer", "operator", "admin"]
+"""What somebody may do with a running router; each may do what those before it may."""
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -50,6 +72,23 @@ class Address(NamedTuple):
         return {"type": "string", "pattern": r"^.+:[0-9]{1,5}$", "examples": ["127.0.0.1:9464", "[::1]:9464"]}
 
 
+Listen = Literal["unix"] | Address
+
+_LISTEN_SCHEMA: Final = {
+    "anyOf": [{"const": "unix"}, {"type": "string", "pattern": r"^.+:[0-9]{1,5}$", "examples": ["127.0.0.1:8081"]}]
+}
+
+
+def _listen(value: Any) -> Listen:
+    if value == "unix":
+        return "unix"
+    try:
+        return Address.parse(value)
+    except PydanticCustomError:
+        hint: LiteralString = "expected 'unix', or a host and a port such as 127.0.0.1:8081"
+        raise PydanticCustomError("address", hint) from None
+
+
 class Tls(Options):
     """A certificate and its key, both PEM files; paths are relative to the topology's folder."""
 
@@ -70,11 +109,89 @@ class Http(Options):
     """HTTPS instead of HTTP."""
 
 
-class Control(Options):
-    """The control API, which the command line talks to."""
+class NamedToken(Options):
+    """A token of one user or program, whose name the audit log has."""
 
-    listen: Literal["unix"] = "unix"
-    """`unix`: the socket `control.sock` in the state directory, for this user alone."""
+    role: Role
+    """What it may do."""
+    token: Secret
+    """At least 16 characters."""
+
+
+def _shape(value: Any) -> str:
+    return "mapping" if isinstance(value, Mapping | NamedToken) else "text"
+
+
+Tokens = dict[
+    str, Annotated[Annotated[Secret, Tag("text")] | Annotated[NamedToken, Tag("mapping")], Discriminator(_shape)]
+]
+
+
+class Control(Options):
+    """The control API, which the command line talks to: on a Unix socket, and by TCP as well where it is told to."""
+
+    listen: Annotated[Listen, PlainValidator(_listen), WithJsonSchema(_LISTEN_SCHEMA)] = "unix"
+    """`unix`: only the socket `control.sock` in the state directory. A host and a port such as 127.0.0.1:8081: there
+    too, for who has one of the `tokens`; port 0 takes a free one."""
+    tls: Tls | None = None
+    """HTTPS instead of HTTP; beyond loopback it must be."""
+    tokens: Tokens = Field(default={})
+    """Who may ask by TCP: a token of at least 16 characters for `viewer`, `operator` or `admin`, or any other name with
+    its role and its token."""
+    allow_code: bool = False
+    """Whether changes by TCP may name Python classes and files that the running revision does not have."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _consistent(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        control = handler(given)
+        refuse(control._problems(), cls)
+        return control
+
+    def _problems(self) -> Iterator[OptionProblem]:
+        yield from self._problems_of_tokens()
+        if not isinstance(self.listen, Address):
+            return
+        if not self.tokens:
+            yield OptionProblem(("listen",), "nobody could ask there without a token", "add tokens: {admin: …}")
+        if self.tls is None and not is_loopback(self.listen.host):
+            text = "beyond loopback tokens would be sent in the clear"
+            yield OptionProblem(("listen",), text, "add tls: {cert: …, key: …}")
+
+    def _problems_of_tokens(self) -> Iterator[OptionProblem]:
+        seen = set()
+        for name, given in self.tokens.items():
+            path: tuple[str, ...] = ("tokens", name)
+            secret = given
+            if isinstance(given, NamedToken):
+                path, secret = ("tokens", name, "token"), given.token
+                if name in ROLES:
+                    text = "this name stands for its role: its token is plain text"
+                    yield OptionProblem(("tokens", name), text, "choose another name")
+            elif name not in ROLES:
+                hint = f"write {name}: {{role: operator, token: …}}"
+                yield OptionProblem(("tokens", name), "a name that is no role needs one", hint)
+            if not _NAME.fullmatch(name) or name == _ITSELF:
+                yield OptionProblem(
+                    ("tokens", name), "this cannot be a name", "a letter, then letters, digits, - and _"
+                )
+            assert isinstance(secret, Secret), "a named token was opened"
+            if not _TOKEN.fullmatch(secret.reveal()):
+                text = "a token has at least 16 characters, all of them printable ASCII, and no spaces"
+                yield OptionProblem(path, text, "`openssl rand -hex 32` prints a good one")
+            if secret in seen:
+                yield OptionProblem(
+                    path, "another name has the same token", "one for each, so that it is known who asks"
+                )
+            seen.add(secret)
+
+    def named_tokens(self) -> Iterator[tuple[str, Role, Secret]]:
+        """All tokens, each with its name and its role."""
+        for name, given in self.tokens.items():
+            if isinstance(given, NamedToken):
+                yield name, given.role, given.token
+            else:
+                yield name, cast(Role, name), given
 
 
 class Observe(Options):
@@ -102,11 +219,20 @@ class Keep(Options):
     """Of all payloads together; at least 1MiB."""
 
 
+class History(Options):
+    """How much of the past is kept."""
+
+    count: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Revisions, and entries of the audit log, each; 1 to 100,000. The last confirmed revision always stays."""
+
+
 class Retention(Options):
     """What the stores keep."""
 
     dead_letters: Keep = Keep()
     """Messages that ended as dead letters, until they are replayed or dropped."""
+    history: History = History()
+    """Which topologies ran, and who changed what."""
 
 
 class Journal(Options):
@@ -114,6 +240,15 @@ class Journal(Options):
 
     size: Annotated[Size, Between("1MiB")] = Size("1GiB")
     """The limit, at least 1MiB; beyond it sources of durable routes are refused (over HTTP: 503)."""
+
+
+class Trace(Options):
+    """What is remembered of messages that have ended, in memory, for `router trace`: ids and times, no payloads."""
+
+    messages: Annotated[int, Field(ge=0, le=100_000)] = 10_000
+    """The messages that ended last, up to 100,000, at about 250 bytes each; 0 remembers none."""
+    age: Annotated[Duration, Between("1s", "1d")] = Duration("1h")
+    """What ended longer ago is forgotten; up to 1d."""
 
 
 class Settings(Options):
@@ -137,3 +272,5 @@ class Settings(Options):
     """What the stores keep."""
     journal: Journal = Journal()
     """What durable routes have accepted and not yet settled."""
+    trace: Trace = Trace()
+    """What is remembered of messages that have ended."""

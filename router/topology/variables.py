@@ -14,6 +14,9 @@ MAX_FILE_BYTES: Final = 64 * 1024
 MAX_CHARACTERS: Final = 8 * 1024 * 1024
 """Of all that is put into one topology."""
 
+SHORTEST_SECRET: Final = 4
+"""What is shorter keeps nobody out."""
+
 _REFERENCE: Final = re.compile(r"\$\$|\$\{([^}]*)\}|\$\{")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEFAULTED: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):-(.*)", re.DOTALL)
@@ -72,6 +75,21 @@ class Variables:
         parts.append(text[last:])
         return Expanded("".join(parts), replaced, missing)
 
+    def put_in(self, text: str) -> dict[str, str]:
+        """The references of a file's text (`${TOKEN}`) by the values that are put in for them.
+
+        What the file itself has as a default is left out, and so are values of fewer than 4 characters, which
+        are no secrets and would be found everywhere.
+        """
+        found: dict[str, str] = {}
+        for match in _REFERENCE.finditer(text):
+            value = None if match[1] is None else self._look_up(match)
+            if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
+                name, defaulted, default = match[1].partition(":-")
+                if not defaulted or value != default.replace("$$", "$"):
+                    found.setdefault(value, f"${{{name}}}")
+        return found
+
     def _look_up(self, match: re.Match[str]) -> str | Missing:
         reference, offset, length = match[1], match.start(), match.end() - match.start()
         if reference is None:
@@ -115,6 +133,18 @@ class Variables:
             raise _UnreadableError(f"the file '{path}' is not UTF-8") from error
         self._files[path] = text.removesuffix("\n").removesuffix("\r")
         return self._files[path]
+
+
+class NamedFiles(Variables):
+    """Reads no file, but takes down which ones `${file:…}` names; nothing is put in for them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(environ, Path())
+        self.named: set[str] = set()
+
+    def _file(self, path: str) -> str:
+        self.named.add(path)
+        return ""
 
 
 class _UnreadableError(Exception):

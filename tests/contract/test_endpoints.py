@@ -24,6 +24,7 @@ from actors.core.mailbox import Mailbox
 from actors.core.message import Message
 from actors.core.restart import RestartPolicy
 from actors.core.spec import ENDPOINT, EndpointSpec
+from actors.core.succession import Succession
 from actors.core.supervisor import Supervisor
 from router.catalog import Catalog
 from tests.loop import Run
@@ -42,6 +43,9 @@ class Case:
     claims: frozenset[str] = frozenset()
     away: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None
     """For a target with a remote end: options with which that is not there."""
+    succession: Succession = "break"
+    """How one with the options of `changed` as well takes its place."""
+    changed: Mapping[str, Any] = field(default_factory=dict)
     wrong: tuple[Mapping[str, Any], ...] = field(default=())
     """Options that must be problems, each with one mistake."""
 
@@ -59,6 +63,8 @@ CASES: Mapping[str, Case] = {
         target=True,
         replies=True,
         away=_nobody,
+        succession="beside",
+        changed={"pool": 2},
         wrong=(
             {},
             {"url": "{{ data.url }}"},
@@ -72,12 +78,16 @@ CASES: Mapping[str, Case] = {
             {"url": "http://h/", "pool": 0},
         ),
     ),
-    "log": Case({}, target=True, wrong=({"level": "loud"}, {"preview": 5})),
+    "log": Case(
+        {}, target=True, succession="beside", changed={"level": "warning"}, wrong=({"level": "loud"}, {"preview": 5})
+    ),
     "mqtt": Case(
         {"connection": "broker", "subscribe": "in/#", "publish": "out"},
         source=True,
         target=True,
         away={"connection": "broker", "publish": "out"},
+        succession="handed_over",
+        changed={"subscribe": ["in/#", "more/#"], "publish": "elsewhere"},
         wrong=(
             {},
             {"connection": "broker"},
@@ -99,15 +109,24 @@ CASES: Mapping[str, Case] = {
         source=True,
         target=True,
         replies=True,
+        changed={"args": {}},
         wrong=({}, {"class": "os.path"}, {"class_": "os:path"}),
     ),
-    "timer": Case({"every": "1h"}, source=True, wrong=({}, {"every": "1h", "cron": "* * * * *"})),
+    "timer": Case(
+        {"every": "1h"},
+        source=True,
+        succession="handed_over",
+        changed={"every": "1m"},
+        wrong=({}, {"every": "1h", "cron": "* * * * *"}),
+    ),
     "websocket": Case(
         {"path": "/ws/{folder}", "rooms": "{{ data.folder }}"},
         source=True,
         target=True,
         replies=True,
         claims=frozenset({"path GET /ws/{}"}),
+        succession="handed_over",
+        changed={"max_clients": 5},
         wrong=(
             {"path": "ws"},
             {"path": "/ws?x"},
@@ -128,13 +147,18 @@ CASES: Mapping[str, Case] = {
         ),
     ),
     "webhook": Case(
-        {"path": "/hook", "methods": ["POST", "PUT"]},
+        {"path": "/hook/{name}", "methods": ["POST", "PUT"]},
         source=True,
-        claims=frozenset({"path POST /hook", "path PUT /hook"}),
+        claims=frozenset({"path POST /hook/{}", "path PUT /hook/{}"}),
+        succession="handed_over",
+        changed={"methods": ["PUT", "DELETE"]},
         wrong=(
             {},
             {"path": "hook"},
             {"path": "/a?b"},
+            {"path": "/a/{b}c"},
+            {"path": "/a/{b}/{b}"},
+            {"path": "/a/{b}", "headers": ["B"]},
             {"path": "/a", "methods": []},
             {"path": "/a", "respond": "never"},
             {"path": "/a", "verify": {}},
@@ -309,6 +333,54 @@ class TestItsLife:
                 await settle()
 
         run(main())
+
+
+HANDED_OVER = [name for name in NAMES if CASES.get(name, Case({})).succession == "handed_over"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_succession_is_as_told(name: str) -> None:
+    """What is changed back takes the same way; and what can be handed over, can take over."""
+    spec, case = spec_of(name), CASES[name]
+    before = spec.options.model_validate(case.made())
+    after = spec.options.model_validate({**case.made(), **case.changed})
+    assert spec.succession(before, after) == spec.succession(after, before) == case.succession
+    assert hasattr(class_of(name), "take_over") == (case.succession == "handed_over")
+
+
+@pytest.mark.parametrize("name", HANDED_OVER)
+def test_a_successor_takes_over_without_a_gap(run: Run, name: str) -> None:
+    """It starts beside the one before, which ends when the other has its place, and leaves nothing."""
+
+    async def main() -> None:
+        async with stage() as played:
+            before = await started(played, name)
+            options = {**CASES[name].made(), **CASES[name].changed}
+            for _ in range(2):
+                after = await played.succeed(class_of(name), options, before, name)
+                await before.retire()
+                assert before.error is after.error is None
+                assert not after.over.is_set()
+                before = after
+
+    run(main())  # once before, for what a process opens once
+    files = open_files()
+    run(main())
+    assert {path for path in open_files() - files if path.startswith("socket:")} == set()
+
+
+@pytest.mark.parametrize("name", HANDED_OVER)
+def test_a_successor_of_nobody_takes_what_it_needs(run: Run, name: str) -> None:
+    """The one before may have crashed just before it was to hand over."""
+
+    async def main() -> None:
+        async with stage() as played:
+            after = await played.start(class_of(name), CASES[name].made(), name, succeeds=True)
+            after.actor.take_over(None)  # type: ignore[attr-defined]  # it can be handed over
+            await settle()
+            assert after.error is None
+
+    run(main())
 
 
 async def crash() -> None:

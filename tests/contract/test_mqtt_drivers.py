@@ -16,9 +16,9 @@ from actors.connections.mqtt.protocol import Arrival, Login, Publish, Qos, Serve
 from actors.connections.mqtt.publisher import Publisher
 from actors.connections.mqtt.subscriber import Subscriber
 from actors.core.clock import LoopClock
+from actors.core.connection import ConnectionContext
 from actors.core.errors import DeliveryError
 from actors.core.events import Event, Events
-from actors.core.spec import ConnectionContext
 from tests.certificates import self_signed
 from tests.loop import Run
 from tests.mosquitto import Mosquitto
@@ -56,10 +56,10 @@ class Told:
     def __init__(self) -> None:
         self.end: asyncio.Future[int | DeliveryError] = asyncio.get_running_loop().create_future()
 
-    def acknowledged(self, reason: int) -> None:
+    def acknowledged(self, publish: Publish, reason: int) -> None:
         self.end.set_result(reason)
 
-    def failed(self, error: DeliveryError) -> None:
+    def failed(self, publish: Publish, error: DeliveryError) -> None:
         self.end.set_result(error)
 
     async def reason(self) -> int:
@@ -177,6 +177,12 @@ class Clients:
         recipient.subscriber.open()
         await recipient.subscriber.tried()
         return recipient
+
+    async def adjusted(self, subscriber: Subscriber) -> None:
+        """Wait until the session has the filters that are wanted."""
+        if subscriber._adjusting is not None:
+            async with asyncio.timeout(DEADLINE_S):
+                await subscriber._adjusting
 
     async def close(self) -> None:
         for client in reversed(self._open):
@@ -313,6 +319,54 @@ def test_what_is_not_acknowledged_is_the_brokers_bound(run: Run, mosquitto: Way,
                 recipient.subscriber.acknowledge(arrival)
             await recipient.until(lambda: len(recipient.arrivals) == 50)
             assert recipient.payloads == [b"%d" % n for n in range(50)]
+
+    run(main())
+
+
+def test_another_source_may_go_on_with_other_filters(run: Run, mosquitto: Way) -> None:
+    """Over the same connection, with what is under way: nothing comes twice, and nothing is missed."""
+
+    async def main() -> None:
+        async with clients(mosquitto) as made:
+            publisher = await made.publisher()
+            login = Login("sub", session_s=60)
+            first = await made.subscriber(Subscription("a"), Subscription("b"), login=login, acknowledges=False)
+            assert await publish(publisher, "a", b"1").reason() == 0
+            await first.until(lambda: first.arrivals)
+            second = Recipient()
+            second.subscriber = first.subscriber
+            first.subscriber.move(second, [Subscription("b"), Subscription("c")])
+            assert second.is_up
+            first.subscriber.acknowledge(first.arrivals[0])
+            # Over MQTT 3.1.1 nobody says that there is a subscriber: it is published until it comes.
+            async with asyncio.timeout(DEADLINE_S):
+                while not any(arrival.topic == "c" for arrival in second.arrivals):
+                    assert await publish(publisher, "c", b"2").reason() in (0, 0x10)
+            await made.adjusted(first.subscriber)
+            for topic in ("a", "b"):
+                assert await publish(publisher, topic, b"3").reason() in (0, 0x10)
+            await second.until(lambda: second.arrivals[-1].topic == "b")
+            assert [arrival.topic for arrival in first.arrivals] == ["a"]
+            assert {arrival.topic for arrival in second.arrivals} == {"b", "c"}
+
+    run(main())
+
+
+def test_a_filter_that_nobody_has_subscribed_to_is_unsubscribed_from(run: Run, mosquitto: Way) -> None:
+    """Which is no error."""
+
+    async def main() -> None:
+        async with clients(mosquitto) as made:
+            recipient = await made.subscriber(Subscription("a"))
+            driver = recipient.subscriber._link.driver
+            assert driver is not None
+            await driver.unsubscribe(["nothing", "a"])
+            publisher = await made.publisher()
+            assert await publish(publisher, "a").reason() in (0, 0x10)
+            await driver.subscribe([Subscription("b")])
+            assert await publish(publisher, "b").reason() == 0
+            await recipient.until(lambda: recipient.arrivals)
+            assert [arrival.topic for arrival in recipient.arrivals] == ["b"]
 
     run(main())
 

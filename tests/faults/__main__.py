@@ -14,12 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.account import Verdict
+from tests.faults.hot_swap import hot_swap
+from tests.faults.kill_broker import kill_broker
 from tests.faults.kill_router import kill_router
+from tests.faults.kill_router_mqtt import kill_router_mqtt
+from tests.faults.partition import partition
 
 Scenario = Callable[..., Coroutine[Any, Any, tuple[Verdict, list[str]]]]
 
 SCENARIOS: dict[str, tuple[Scenario, int, str]] = {
     "kill-router": (kill_router, 50, "kill -9 of the router, at random moments and named places"),
+    "kill-broker": (kill_broker, 20, "kill -9 of mosquitto, with and without its disk, and its restart"),
+    "kill-router-mqtt": (kill_router_mqtt, 50, "kill -9 of the router while it receives and publishes by MQTT"),
+    "hot-swap": (hot_swap, 100, "changes of the running topology under load, some refused, some cut short by kill -9"),
+    "partition": (partition, 14, "broken, held up, half-open and slow connections, and a broker that stands still"),
 }
 """Name: the run, its rounds, what it does. One module a row of the table of faults."""
 

@@ -22,10 +22,14 @@ START_S = 20.0
 class RouterProcess:
     """Starts, kills and asks one router; its state directory stays over all starts."""
 
-    def __init__(self, topology: Path, state_dir: Path, *, failpoint: str | None = None) -> None:
+    def __init__(
+        self, topology: Path, state_dir: Path, *, failpoint: str | None = None, failpoint_when: Path | None = None
+    ) -> None:
+        """It dies at `failpoint`, if one is given; where `failpoint_when` is too, only while that file is there."""
         self.topology = topology
         self.state_dir = state_dir
         self.failpoint = failpoint
+        self._failpoint_when = failpoint_when
         self._process: asyncio.subprocess.Process | None = None
         self._log = state_dir.with_suffix(".log")
 
@@ -33,6 +37,7 @@ class RouterProcess:
         """Start it and wait until it is ready; returns how long that took, in seconds."""
         module = "router" if self.failpoint is None else "tests.faults.failpoints"
         env = {**os.environ, "PYTHONPATH": str(ROOT), "FAILPOINT": self.failpoint or ""}
+        env["FAILPOINT_WHEN"] = str(self._failpoint_when or "")
         command = [sys.executable, "-m", module, "start", str(self.topology), "--state-dir", str(self.state_dir)]
         started = time.monotonic()
         with self._log.open("ab") as log:
@@ -69,15 +74,32 @@ class RouterProcess:
         self._process.terminate()
         return await asyncio.wait_for(self._process.wait(), 60)
 
+    @property
+    def peak_mib(self) -> float:
+        """The most that it has had in memory."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+
     async def get(self, path: str) -> dict[str, Any]:
         """Ask its control API."""
+        return (await self._ask("GET", path))[1]
+
+    async def post(self, path: str, body: dict[str, Any], *, timeout_s: float = 60.0) -> tuple[int, dict[str, Any]]:
+        """Ask its control API to do something; returns the status and the document."""
+        return await self._ask("POST", path, body, timeout_s=timeout_s)
+
+    async def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout_s: float = 10.0
+    ) -> tuple[int, dict[str, Any]]:
         connector = aiohttp.UnixConnector(str(self.state_dir / "control.sock"))
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session,
-            session.get(f"http://localhost{path}") as response,
+            aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s)) as session,
+            session.request(method, f"http://localhost{path}", json=body) as response,
         ):
-            answer: dict[str, Any] = await response.json()
-            return answer
+            answer: dict[str, Any] = await response.json(content_type=None)
+            return response.status, answer
 
     def integrity(self) -> str:
         """SQLite's own check, on a copy of the files as the kill left them."""

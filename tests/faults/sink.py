@@ -21,7 +21,9 @@ async def recording_sink(account: Account, *, port: int = 0) -> AsyncIterator[st
         if body.get("refuse"):
             return web.Response(status=400)
         key = request.headers.get("Idempotency-Key", "")
-        account.received.append(Received(body["id"], body["key"], body["sequence"], key, time.monotonic()))
+        account.received.append(
+            Received(body["id"], body["key"], body["sequence"], key, time.monotonic(), body.get("version", 0))
+        )
         return web.Response(status=204)
 
     runner = web.ServerRunner(web.Server(receive))

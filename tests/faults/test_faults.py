@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.hot_swap import hot_swap
+from tests.faults.kill_broker import kill_broker
 from tests.faults.kill_router import kill_router
+from tests.faults.kill_router_mqtt import kill_router_mqtt
+from tests.faults.partition import partition
 from tests.loop import Run
 
 
@@ -17,3 +21,50 @@ def test_a_killed_router_loses_nothing_that_it_acknowledged(run: Run, tmp_path: 
     assert verdict.holds, str(verdict)
     assert verdict.acknowledged > 100
     assert verdict.dead > 0
+
+
+@pytest.mark.needs("mosquitto")
+@pytest.mark.timeout(300)
+def test_a_killed_router_loses_nothing_that_it_had_from_a_broker(run: Run, tmp_path: Path) -> None:
+    """Six kills between MQTT and MQTT: what the broker has acknowledged to its producers arrives, in order."""
+    verdict, wrong = run(kill_router_mqtt(tmp_path, rounds=6, seed=7), deadline_s=240)
+
+    assert not wrong
+    assert verdict.holds, str(verdict)
+    assert verdict.acknowledged > 100
+
+
+@pytest.mark.needs("mosquitto")
+@pytest.mark.timeout(300)
+def test_a_killed_broker_loses_nothing_that_the_router_acknowledged(run: Run, tmp_path: Path) -> None:
+    """Three kills, of which some take the broker's disk along: `republish` and the fallback bring everything."""
+    verdict, wrong = run(kill_broker(tmp_path, rounds=3, seed=7), deadline_s=240)
+
+    assert not wrong
+    assert verdict.holds, str(verdict)
+    assert verdict.acknowledged > 100
+
+
+@pytest.mark.needs("mosquitto")
+@pytest.mark.timeout(300)
+def test_a_dead_peer_is_noticed_and_costs_nothing(run: Run, tmp_path: Path) -> None:
+    """Three kinds of partition: noticed within the keepalive, and from then on the fallback is used at once."""
+    verdict, wrong = run(partition(tmp_path, rounds=3, seed=7), deadline_s=240)
+
+    assert not wrong
+    assert verdict.holds, str(verdict)
+    assert verdict.slowest_notice_s > 0
+
+
+@pytest.mark.needs("mosquitto")
+@pytest.mark.timeout(300)
+def test_changes_under_load_lose_nothing(run: Run, tmp_path: Path) -> None:
+    """Sixteen changes, some refused, two cut short by kill -9: nobody is turned away, and one topology runs."""
+    # How fast it goes is for `bin/faults`, with the machine to itself.
+    swapping = hot_swap(tmp_path, rounds=16, seed=7, rate=150, gap_limit_s=1.0, recovery_limit_s=10.0)
+    verdict, wrong = run(swapping, deadline_s=240)
+
+    assert not wrong
+    assert verdict.holds, str(verdict)
+    assert verdict.acknowledged > 500
+    assert verdict.delay_max_s > 0

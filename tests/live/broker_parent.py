@@ -10,8 +10,8 @@ from actors.connections.mqtt.brokers.embedded_broker import EmbeddedBroker
 from actors.connections.mqtt.brokers.mosquitto_broker import MosquittoBroker
 from actors.connections.mqtt.brokers.options import HouseOptions
 from actors.core.clock import LoopClock
+from actors.core.connection import ConnectionContext
 from actors.core.events import Events
-from actors.core.spec import ConnectionContext
 
 KINDS = {"embedded": EmbeddedBroker, "mosquitto": MosquittoBroker}
 

@@ -21,9 +21,9 @@ from actors.connections.mqtt.brokers.house_broker import OWN_USER, Address, Hous
 from actors.connections.mqtt.brokers.mosquitto_broker import MosquittoBroker
 from actors.connections.mqtt.brokers.options import HouseKind, HouseOptions
 from actors.core.clock import LoopClock
+from actors.core.connection import ConnectionContext
 from actors.core.errors import RouterError
 from actors.core.events import Events, Notice
-from actors.core.spec import ConnectionContext
 from tests.live import broker_parent
 from tests.loop import Run
 from tests.node_clients import node_client
@@ -126,6 +126,28 @@ def test_mosquittos_clients_talk_to_it(run: Run, tmp_path: Path, kind: str, vers
             assert heard == (0, "hello\n")
 
     run(scenario())
+
+
+@each_kind
+def test_mosquittos_clients_find_it_by_themselves(run: Run, tmp_path: Path, kind: str) -> None:
+    """The address and the login are in files that they read; with `users` the login is the user's to give."""
+
+    async def heard(trial: Trial, topic: str, *who: str) -> tuple[int, str]:
+        found = f"XDG_CONFIG_HOME={trial.broker.directory}"
+        await command("env", found, "mosquitto_pub", *who, "-t", topic, "-m", "hello", "-q", "1", "-r")
+        return await command("env", found, "mosquitto_sub", *who, "-t", topic, "-C", "1", "-W", "10")
+
+    async def scenario() -> None:
+        async with started(kind, tmp_path) as trial:
+            assert await heard(trial, "a") == (0, "hello\n")
+            trial.kill()
+            await trial.came_back()
+            assert await heard(trial, "b") == (0, "hello\n")
+        async with started(kind, tmp_path, users={"ada": "s3cret"}) as trial:
+            assert (await heard(trial, "c"))[0] != 0
+            assert await heard(trial, "d", "-u", "ada", "-P", "s3cret") == (0, "hello\n")
+
+    run(scenario(), deadline_s=60)
 
 
 @each_kind
@@ -492,7 +514,7 @@ def test_where_it_listens_is_said_once_it_is_ready(run: Run, tmp_path: Path) -> 
         addresses = broker.addresses
         assert said.text == (
             "the embedded broker of connection trial listens on "
-            f"mqtt://{addresses.mqtt}, mqtt://{addresses.mqtt5} (MQTT 5)"
+            f"mqtt://{addresses.mqtt5} (MQTT 5), mqtt://{addresses.mqtt} (MQTT 3.1.1)"
         )
 
     run(scenario())

@@ -329,6 +329,17 @@ def test_an_actor_that_does_not_start_is_told_and_the_rest_runs(folder: Path) ->
         assert shop.end() == 0
 
 
+def test_why_something_is_not_ready_stands_below_it(folder: Path) -> None:
+    """On as many lines as it takes, each as far to the right, and none longer than the terminal is wide."""
+    with_actor(folder, "nowhere_to_be_found:Nobody")
+    with running(folder, columns=60) as shop:
+        why = shop.wait_for(r"^  not ready  actor own is \w+\n((?: {13}\S.*\n){2,})")[1]
+        assert " ".join(why.split()).startswith("ActorClassError: nowhere_to_be_found cannot be imported: ")
+        assert max(map(len, why.splitlines())) <= 60
+        shop.type("\x03")
+        assert shop.end() == 0
+
+
 def test_a_port_that_is_taken_ends_the_start(folder: Path) -> None:
     """At once, with what to do about it."""
     with socket.create_server((HOST, 0)) as taken:

@@ -153,7 +153,7 @@ def test_readiness_names_what_does_not_run_and_why(run: Run) -> None:
             health = await client.get("/healthz")
         assert answered.status == 503
         assert answered.document["waiting"] == [
-            {"name": "crasher", "kind": "actor", "state": "failed", "why": "RuntimeError: a defect"}
+            {"name": "crasher", "kind": "actor", "state": "failed", "why": "RuntimeError: a defect", "restarts": 1}
         ]
         assert health.status == 200
 

@@ -307,6 +307,30 @@ def test_what_a_killed_broker_has_forgotten_is_published_again(run: Run, tmp_pat
         run(main())
 
 
+def test_what_is_published_again_waits_for_its_subscriber(run: Run, broker: Mosquitto) -> None:
+    """Where one is required: a broker that forgot its sessions answers that there is none, and that is no end."""
+
+    async def main() -> None:
+        async with play(broker, settlement=DELIVERED) as played:
+            taking = await source(played)
+            out = await target(played, require_subscriber=True, republish="10s")
+            await taking.stop()  # its session stays, and counts as a subscriber
+            for number in range(5):
+                await out.deliver(message(number, number))
+            await asyncio.to_thread(broker.kill)
+            await until(lambda: played.standing.away)
+            await asyncio.to_thread(broker.start)
+            await until(lambda: not played.standing.away)
+            with pytest.raises(DeliveryError, match="no matching subscribers"):
+                await out.deliver(message("nobody is there", 9))
+            assert played.outlet.messages == []
+            await source(played)
+            await until(lambda: len(played.outlet.messages) == 5)
+            assert [each.id for each in played.outlet.messages] == [f"m-{number}" for number in range(5)]
+
+    run(main())
+
+
 def test_a_settled_outcome_is_an_acknowledgement(run: Run, broker: Mosquitto) -> None:
     """Whatever the outcome: also a dead letter is a safe place."""
 

@@ -4,15 +4,19 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.router_command import DEADLINE_S, ROOT, RunningRouter, router
+from tests.mosquitto import Mosquitto
+from tests.router_command import DEADLINE_S, LOOK_AGAIN_S, ROOT, RunningRouter, router
 from tests.servers import HOST, free_port
 
 AT_REST_MIB = 120.0
@@ -26,8 +30,9 @@ def bash(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the file, on a port that is free, and with monitoring."""
+    monkeypatch.delenv("MQTT_URL", raising=False)
     text = (ROOT / "topology.yaml").read_text()
     assert "port: 8080}" in text
     text = text.replace("port: 8080}", f"port: {free_port()}}}")
@@ -46,12 +51,12 @@ def started(folder: Path) -> Iterator[RunningRouter]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_what_a_newcomer_does_works_as_printed(started: RunningRouter) -> None:
-    """The printed line, pasted into bash, brings a message into the log, its number put right."""
+    """The printed line, pasted into bash, brings a message to the broker and back, its number put right."""
     resident_mib = started.resident_mib
     line = started.wait_for(r"^ *(curl .*)$")[1]
     answered = bash(started.folder, line)
     assert answered.stdout.startswith("HTTP/1.1 202 Accepted"), answered
-    started.wait_for(r"info .* actor=log .*\+593991234567")
+    started.wait_for(r"info +seen on MQTT .* actor=seen .* subject=notifications/new .*\+593991234567")
 
     readme = re.search(r"^(curl .*\\\n.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert readme is not None
@@ -66,7 +71,7 @@ def test_what_a_newcomer_does_works_as_printed(started: RunningRouter) -> None:
     assert started.ask("send", "notify", '{"to": "nobody", "message_id": "x"}').returncode == 0
     started.wait_until(lambda: started.route("notifications")["ledger"]["dead_lettered"] == 1)
     assert "invalid" in started.ask("dead-letters", "list").stdout
-    asked = started.ask("ask", "log", '{"to": "+593991234567"}')
+    asked = started.ask("ask", "mqtt-out", '{"to": "+593991234567"}')
     assert (asked.returncode, asked.stderr.endswith(" delivered\n")) == (0, True)
 
     observed = dict(re.findall(r"^  (observe|http) +(http://\S+)$", started.output, re.MULTILINE))["observe"]
@@ -79,6 +84,117 @@ def test_what_a_newcomer_does_works_as_printed(started: RunningRouter) -> None:
     assert started.output.endswith("stopped; nothing is left in flight\n")
     assert (started.state_dir / "clean").exists()
     assert resident_mib <= AT_REST_MIB
+
+
+def broker_of(router: RunningRouter) -> int:
+    """The process id of its broker."""
+    pid: int = json.loads((router.state_dir / "brokers" / "broker" / "child.json").read_text())["pid"]
+    return pid
+
+
+def is_there(pid: int) -> bool:
+    """Whether a thread of the process runs, and its sockets are open with it; a zombie has none."""
+    process = Path(f"/proc/{pid}")
+    try:
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(os.listdir(process / "task")) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while is_there(pid):
+        assert time.monotonic() < deadline, f"process {pid} runs on"
+        time.sleep(LOOK_AGAIN_S)
+
+
+@pytest.mark.needs("mosquitto_pub")
+def test_the_printed_line_shows_what_is_published(started: RunningRouter) -> None:
+    """With nothing to look up: the program reads in the state directory where the broker is, and the password."""
+    line = started.wait_for(r"^ *(XDG_CONFIG_HOME=\S+ mosquitto_sub .*)$")[1]
+    command = ["bash", "-c", f"{line} -C 1 -W {DEADLINE_S:.0f}"]
+    with subprocess.Popen(command, cwd=started.folder, stdout=subprocess.PIPE, text=True) as watching:
+        # Nobody tells when it has subscribed: what was published before is not for it.
+        for number in count():
+            message = f'{{"to": "0991234567", "message_id": "{number}"}}'
+            assert started.ask("send", "notify", message).returncode == 0
+            if watching.poll() is not None:
+                break
+        shown, _ = watching.communicate()
+    assert re.fullmatch(r'notifications/new \{"to":"\+593991234567","message_id":"\d+"\}\n', shown)
+
+
+def test_a_broker_that_is_killed_is_missed_by_nobody(started: RunningRouter) -> None:
+    """While it is away the fallback takes over, at once; the router starts it again, and publishes there again."""
+    broker = broker_of(started)
+    body = b'{"to": "0991234567", "message_id": "1"}'
+    head = f"POST /notify HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\nConnection: close"
+    # The router sleeps until the request is there, so that it finds both at once: no broker, and a message for it.
+    os.kill(started.pid, signal.SIGSTOP)
+    os.kill(broker, signal.SIGKILL)
+    wait_until_gone(broker)
+    with socket.create_connection((HOST, int(started.url.rpartition(":")[2])), timeout=DEADLINE_S) as client:
+        client.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        os.kill(started.pid, signal.SIGCONT)
+        assert client.recv(4096).startswith(b"HTTP/1.1 202 ")
+    started.wait_for(r"warning +not published .* actor=unsent .*\+593991234567")
+    for actor in ("mqtt-out", "mqtt-in"):
+        started.wait_for(rf"info +actor available again +actor={actor}$")
+    assert broker_of(started) != broker
+    assert started.ask("send", "notify", '{"to": "0991234567", "message_id": "2"}').returncode == 0
+    started.wait_for(r"info +seen on MQTT .* actor=seen .*\"message_id\": \"2\"")
+    assert started.route("notifications")["ledger"]["dead_lettered"] == 0
+    assert started.stop() == 0
+
+
+def test_no_broker_is_left_behind(folder: Path) -> None:
+    """Neither by a router that stops in order, nor by one that is killed."""
+    with RunningRouter(folder) as router:
+        broker = broker_of(router)
+        assert is_there(broker)
+        assert router.stop() == 0
+        assert not is_there(broker)
+        router.start()
+        broker = broker_of(router)
+        assert is_there(broker)
+        router.kill()
+        wait_until_gone(broker)
+
+
+@pytest.mark.needs("mosquitto")
+def test_another_broker_is_one_variable_away(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the line for watching it names that one."""
+    (tmp_path / "mosquitto").mkdir()
+    with Mosquitto(tmp_path / "mosquitto") as broker:
+        monkeypatch.setenv("MQTT_URL", broker.url)
+        with RunningRouter(folder) as router:
+            router.wait_for(rf"^  mosquitto_sub -h {HOST} -p {broker.port} -t notifications/new -v$")
+            assert router.ask("send", "notify", '{"to": "0991234567", "message_id": "1"}').returncode == 0
+            router.wait_for(r"info +seen on MQTT .*\+593991234567")
+            assert not (router.state_dir / "brokers").exists()
+            assert router.stop() == 0
+
+
+def test_with_a_broker_that_cannot_start_the_rest_runs(folder: Path) -> None:
+    """What is wrong is told where one looks, and messages go to the fallback."""
+    path = folder / "topology.yaml"
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        named = f'"embedded:", listen: {{mqtt5: "{HOST}:{port}"}}'
+        path.write_text(path.read_text().replace('"${MQTT_URL:-embedded:}"', named))
+        router = RunningRouter(folder)
+        router.begin()
+        try:
+            router.wait_for(r"^Ctrl-C drains and stops\.$")
+            assert re.search(rf"not ready  actor mqtt-out is .*\n.*cannot listen on {HOST}:{port}", router.output)
+            assert "mosquitto_sub" not in router.output
+            assert router.ask("send", "notify", '{"to": "0991234567", "message_id": "1"}').returncode == 0
+            router.wait_for(r"warning +not published .*\+593991234567")
+            assert router.stop() == 0
+            assert "Traceback" not in router.output
+        finally:
+            router.kill()
 
 
 OWN = """\
@@ -112,7 +228,7 @@ def test_logs_for_machines_are_one_object_a_line(folder: Path) -> None:
         started.wait_until(lambda: "+593991234567" in started.output)
         assert started.stop() == 0
         lines = [json.loads(line) for line in started.output.splitlines()]
-    (message,) = [line for line in lines if line.get("actor") == "log" and "data" in line]
+    (message,) = [line for line in lines if line.get("actor") == "seen" and "data" in line]
     assert message["level"] == "info"
     assert lines[-1] == {"status": "stopped", "unsettled": 0}
 
@@ -121,7 +237,7 @@ def test_three_mistakes_give_three_places(folder: Path) -> None:
     """All at once, and exit code 78, from `start` as from `validate`; nothing was opened."""
     path = folder / "topology.yaml"
     text = path.read_text()
-    for right, wrong in (("path: /n", "pth: /n"), ("to: log\n", "to: lgo\n"), ("regions: [EC", "regions: [XX")):
+    for right, wrong in (("path: /n", "pth: /n"), ("to: seen\n", "to: sene\n"), ("regions: [EC", "regions: [XX")):
         text = text.replace(right, wrong, 1)
     path.write_text(text)
     lines = text.splitlines()
@@ -130,7 +246,7 @@ def test_three_mistakes_give_three_places(folder: Path) -> None:
         assert done.returncode == 78
         places = re.findall(r"^topology\.yaml:(\d+):(\d+): error: ", done.stderr, re.MULTILINE)
         found = [lines[int(line) - 1][int(column) - 1 :][:3] for line, column in places]
-        assert found == ["pth", "XX,", "lgo"]
+        assert found == ["pth", "XX,", "sen"]
         assert done.stderr.endswith("3 problems\n")
     assert not (folder / ".router").exists()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from actors.core.clock import ManualClock
 from actors.core.errors import BackPressureError, StorageError
@@ -37,13 +38,14 @@ class Site:
         /,
         method: str = "POST",
         content_type: str | None = "application/json",
+        path: str = "/hook",
         **headers: str,
     ) -> tuple[int, Any, Mapping[str, str]]:
         """Status, decoded answer and headers; underscores in header names stand for hyphens."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if content_type is not None:
             sent["Content-Type"] = content_type
-        request = self._client.request(method, f"{self.stage.url}/hook", data=body, headers=sent)
+        request = self._client.request(method, URL(f"{self.stage.url}{path}", encoded=True), data=body, headers=sent)
         async with asyncio.timeout(DEADLINE_S), request as answer:
             raw = await answer.read()
             is_json = answer.content_type.endswith("json")
@@ -300,12 +302,30 @@ async def test_a_body_has_a_limit_compressed_or_not(site: Site) -> None:
     """413 for a byte too many, also where it only shows when it is unfolded."""
     site.outlet.settlement = DELIVERED
     assert (await site.ask(b'"' + b"x" * 1022 + b'"'))[0] == 200
-    assert (await site.ask(b'"' + b"x" * 1023 + b'"'))[0] == 413
+    status, problem, _ = await site.ask(b'"' + b"x" * 1023 + b'"')
+    assert (status, problem["detail"]) == (413, "a body may have 1KiB")
     assert (await site.ask(gzip.compress(b'"' + b"x" * 1022 + b'"'), Content_Encoding="gzip"))[0] == 200
-    assert (await site.ask(gzip.compress(b'"' + b"x" * 1023 + b'"'), Content_Encoding="gzip"))[0] == 413
+    status, problem, _ = await site.ask(gzip.compress(b'"' + b"x" * 1023 + b'"'), Content_Encoding="gzip")
+    assert (status, problem["detail"]) == (413, "more than 1KiB when unfolded")
     assert (await site.ask(b"not gzip", Content_Encoding="gzip"))[0] == 400
     status, _, headers = await site.ask(b"x", Content_Encoding="br")
     assert (status, headers["Accept-Encoding"]) == (415, "gzip, deflate")
+
+
+@scenario(
+    path="/shops/{shop}/orders/{order_id}",
+    headers=["x-request-id"],
+    subject="{{ headers.order_id }}",
+    key="{{ headers.shop }}",
+)
+async def test_the_parameters_of_the_path_are_headers_of_the_message(site: Site) -> None:
+    """Decoded, and there for templates; a request's header of the same name is another one."""
+    site.outlet.settlement = DELIVERED
+    assert (await site.ask(path="/shops/n%C3%BA%201/orders/7", X_Request_Id="r1", shop="other"))[0] == 200
+    (message,) = site.outlet.messages
+    assert message.headers == {"x-request-id": "r1", "shop": "nú 1", "order_id": "7"}
+    assert (message.subject, message.key) == ("7", "nú 1")
+    assert (await site.ask(path="/shops/a/orders/"))[0] == 404
 
 
 @scenario(methods=["PUT", "GET"])

@@ -7,17 +7,22 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from actors.connections.mqtt import MqttConnection
 from actors.core.actor import AsyncioActor
 from actors.core.errors import DeliveryError, RouterError
 from actors.core.events import Event
 from actors.core.message import Message, Receipt, Settlement, new_id
 from actors.core.spec import Context, Options, endpoint
 from actors.endpoints.http import Http
+from actors.endpoints.mqtt import Mqtt
 from actors.endpoints.python import Python as PythonActor
+from actors.endpoints.timer import Timer
 from actors.endpoints.webhook import Webhook
+from actors.endpoints.websocket import Websocket
 from actors.steps.dedup import Dedup
 from actors.steps.python import Python as PythonStep
 from router.catalog import Catalog
@@ -87,6 +92,7 @@ class Play:
         self.taps: dict[str, Any] = {}
         self.sinks: dict[str, Any] = {}
 
+    @cached_property
     def catalog(self) -> Catalog:
         play = self
 
@@ -156,7 +162,11 @@ class Play:
             def on_stop(self) -> None:
                 play.did.append(f"{self.context.name} stops")
 
-        return Catalog(endpoints=[Tap, Sink, Webhook, Http, PythonActor], steps=[Dedup, PythonStep])
+        return Catalog(
+            endpoints=[Tap, Sink, Webhook, Websocket, Timer, Mqtt, Http, PythonActor],
+            steps=[Dedup, PythonStep],
+            connections=[MqttConnection],
+        )
 
 
 class Stage:
@@ -194,7 +204,7 @@ class Stage:
 def topology_of(text: str, play: Play, *, drain: str = "5s", port: int = 0, folder: Path = Path("/t")) -> Topology:
     """The topology of a file that has its first lines."""
     text = HEAD % (drain, port) + text
-    topology, problems = check(text, path=folder / "sample.yaml", catalog=play.catalog(), environ={})
+    topology, problems = check(text, path=folder / "sample.yaml", catalog=play.catalog, environ={})
     assert topology is not None, "\n".join(map(render, problems))
     return topology
 
@@ -202,7 +212,9 @@ def topology_of(text: str, play: Play, *, drain: str = "5s", port: int = 0, fold
 def staged(text: str, state: Path, *, drain: str = "5s", port: int = 0, folder: Path = Path("/t")) -> Stage:
     """An engine that has not been started."""
     play = Play()
-    return Stage(Engine(topology_of(text, play, drain=drain, port=port, folder=folder), state_dir=state), play)
+    topology = topology_of(text, play, drain=drain, port=port, folder=folder)
+    load = partial(check, catalog=play.catalog, environ={})
+    return Stage(Engine(topology, state_dir=state, load=lambda text, path: load(text, path=path)), play)
 
 
 @asynccontextmanager

@@ -178,3 +178,67 @@ def test_a_dead_letter_of_no_route_enters_at_its_source(run: Run, state: Path) -
             assert await stage.engine.dead_letters.page() == []
 
     run(scenario())
+
+
+def test_a_dead_letter_is_not_sent_to_what_cannot_take_it_now(run: Run, state: Path) -> None:
+    """A route that is paused, and a target that is away: it would wait there, and the whole route with it."""
+
+    async def scenario() -> None:
+        async with running(PICKY % ("reject", "r", "sink", "true"), state) as stage:
+            engine = stage.engine
+            await stage.outcome(stage.tap().send(1, "m"))
+            (letter,) = await engine.dead_letters.page()
+            await engine.steering.pause("r", who="anna")
+            with pytest.raises(ControlError, match="route r is paused: `router resume` comes first"):
+                await engine.replay(letter.id, mode="original")
+            await engine.steering.resume("r")
+            await engine.steering.pause("sink", who="anna")
+            with pytest.raises(ControlError, match="sink is paused: it cannot be sent there now"):
+                await engine.replay(letter.id, mode="original")
+            assert not engine.dead_letters.is_replaying(letter.id)
+            assert not engine.routes["r"].attempts.suspended
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("does", ["take", "reject"])
+def test_a_replay_that_outlasts_who_asked_for_it_is_a_dead_letter_until_it_has_ended(
+    run: Run, state: Path, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    """It is claimed as long, so that nobody sends it twice; delivered, it is a dead letter no more."""
+    monkeypatch.setattr("router.routing.replay.PATIENCE_S", 0.01)
+
+    async def scenario() -> None:
+        async with running(PICKY % ("reject", "r", "sink", "false"), state) as stage:
+            await stage.outcome(stage.tap().send(1, "m"))
+        async with running(PICKY % ("hold", "r", "sink", "false"), state) as stage:
+            store = stage.engine.dead_letters
+            (letter,) = await store.page()
+            with pytest.raises(TimeoutError, match="it goes on, and may yet"):
+                await stage.engine.replay(letter.id, mode="original")
+            assert store.is_replaying(letter.id)
+            with pytest.raises(ControlError, match="is being replayed already"):
+                await stage.engine.replay(letter.id, mode="original")
+            if does == "reject":
+                return
+            stage.play.go.set()
+            await stage.until(lambda: store.count() == 0)
+
+    run(scenario())
+
+
+def test_a_dead_letter_whose_target_a_swap_has_replaced_says_what_to_do(run: Run, state: Path) -> None:
+    async def scenario() -> None:
+        async with running(PICKY % ("reject", "r", "sink", "true"), state) as stage:
+            engine = stage.engine
+            await stage.outcome(stage.tap().send(1, "m"))
+            (letter,) = await engine.dead_letters.page()
+            await engine.changes.swap("r", ["other"], who="anna", write=False)
+            with pytest.raises(ControlError, match="r does not lead to sink any more: use `--as current`"):
+                await engine.replay(letter.id, mode="original")
+            assert not engine.dead_letters.is_replaying(letter.id)
+            await engine.replay(letter.id, mode="current")
+            await stage.until(lambda: ("other", "m") in stage.play.taken)
+            assert engine.dead_letters.count() == 0
+
+    run(scenario())

@@ -15,7 +15,7 @@ import pytest
 
 from actors.connections.http_listener import HttpListener
 from actors.core.events import MessageDeadLettered, MessageLost
-from router.engine import ROUTES_GO_ON
+from router.change.assembly import ROUTES_GO_ON
 from router.store.state_dir import StateDir
 from tests.loop import Run
 from tests.router.engine_stage import running, staged, state_folder
@@ -167,7 +167,7 @@ def test_a_body_that_arrives_while_the_router_stops_is_answered(run: Run, state:
             writer.write(
                 b"POST /hook HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
             )
-            listener = stage.engine._shared.get(HttpListener)
+            listener = stage.engine.shared.get(HttpListener)
             await stage.until(
                 lambda: any(getattr(connection, "_request", None) for connection in listener._connections)
             )
@@ -236,7 +236,7 @@ def test_poison_after_poison_does_not_end_a_route(
     run: Run, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step that crashes on some messages: each is quarantined, and the rest go on, however many there are."""
-    monkeypatch.setattr("router.engine.ROUTES_GO_ON", replace(ROUTES_GO_ON, max_delay_s=0.01))
+    monkeypatch.setattr("router.change.assembly.ROUTES_GO_ON", replace(ROUTES_GO_ON, max_delay_s=0.01))
     (tmp_path / "poison_step.py").write_text("def f(message):\n    assert message.data\n    return message\n")
     text = """
 actors: {tap: {type: tap}, sink: {type: sink}}

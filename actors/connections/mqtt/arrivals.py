@@ -38,6 +38,10 @@ class Arrivals:
         """How many wait for their acknowledgement on this connection."""
         return len(self._line)
 
+    def unsettled(self) -> tuple[Arrival, ...]:
+        """What has come over this connection, and may not be acknowledged yet."""
+        return tuple(arrival for arrival in self._line if not arrival.settled)
+
     def add(self, arrival: Arrival) -> bool:
         """Take one in; true where it is to be handed on, false where it has been already."""
         if not arrival.qos:

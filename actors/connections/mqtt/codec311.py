@@ -11,6 +11,7 @@ PUBACK: Final = 0x40
 PUBREC: Final = 0x50
 PUBREL: Final = 0x62
 PUBCOMP: Final = 0x70
+PINGRESP: Final = 0xD0
 
 LONGEST_TEXT: Final = 65_535
 

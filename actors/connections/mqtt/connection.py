@@ -11,18 +11,37 @@ from pathlib import Path
 from typing import Final
 
 from actors.connections.mqtt.brokers.house_broker import HouseBroker
+from actors.connections.mqtt.kept_filters import KeptFilters
 from actors.connections.mqtt.options import MqttConnectionOptions, TlsOptions
 from actors.connections.mqtt.protocol import PACKET_IDS, Login, Server, Subscription, Version, Will
 from actors.connections.mqtt.publisher import Publisher
 from actors.connections.mqtt.subscriber import Recipient, Subscriber
+from actors.connections.mqtt.tls import tls_context
 from actors.connections.mqtt.traffic import Traffic
+from actors.core.connection import ConnectionContext, connection
 from actors.core.errors import RouterError
-from actors.core.spec import ConnectionContext, connection
+from actors.core.events import Notice
+from actors.core.examination import ExamineContext, Finding
+from actors.core.resource import Access
+from actors.kit.backoff import Backoff
 
 CLIENT_ID_BYTES: Final = 4
 
+AGAIN: Final = Backoff(delay_s=0.5, max_delay_s=30.0, jitter=0.2)
+"""Before a broker in the house that could not be started is tried again."""
 
-@connection("mqtt", options=MqttConnectionOptions)
+
+async def _examine(options: MqttConnectionOptions, context: ExamineContext) -> Sequence[Finding]:
+    from actors.connections.mqtt.examination import examine_connection
+
+    return await examine_connection(options, context)
+
+
+def _is_exclusive(options: MqttConnectionOptions) -> bool:
+    return options.house is not None
+
+
+@connection("mqtt", options=MqttConnectionOptions, exclusive=_is_exclusive, examine=_examine)
 class MqttConnection:
     """A broker that `mqtt` actors talk to: one in the house, or one that runs elsewhere.
 
@@ -38,6 +57,9 @@ class MqttConnection:
         self._opening = asyncio.Lock()
         self._is_open = False
         self._house: HouseBroker | None = None
+        self._missing: RouterError | None = None
+        """Why the broker in the house is not there: it was never started so far, and is tried again."""
+        self._starting: asyncio.Task[None] | None = None
         self._tls: ssl.SSLContext | None = None
         self._client_id: str = options.client_id or ""
         self._publisher: Publisher | None = None
@@ -51,12 +73,24 @@ class MqttConnection:
 
     def serves(self) -> Sequence[str]:
         """Where a broker in the house takes clients."""
-        return [] if self._house is None or not self._is_open else str(self._house.addresses).split(", ")
+        house = self._house
+        return [] if house is None or self._missing or not self._is_open else str(house.addresses).split(", ")
+
+    def access(self) -> Access | None:
+        """How others get to the broker, by the version of MQTT that is spoken here; of several URLs by the first."""
+        if not self._is_open or self._missing is not None:
+            return None
+        server, house, options = self._servers()[0], self._house, self.options
+        if house is not None and house.credentials is not None:
+            return Access(str(server), self.version, "kept", house.credentials)
+        proof = server.username or options.username or (options.tls is not None and options.tls.cert)
+        return Access(str(server), self.version, "secret" if proof else "none")
 
     async def open(self) -> None:
         """Start the broker, where it is one in the house, and read the certificates; does so once.
 
-        Raises `RouterError` where that cannot be. That a broker elsewhere is away is no error.
+        Raises `RouterError` where a certificate cannot be used. That a broker is away is no error, nor that one in
+        the house cannot be started: its port is in use, say. Both are tried again for ever.
         """
         async with self._opening:
             if self._is_open:
@@ -80,7 +114,28 @@ class MqttConnection:
 
                 self._house = MosquittoBroker(self.options, self._context)
         self._house.on_ready = self._hurry
-        await self._house.start()
+        try:
+            await self._house.start()
+        except RouterError as error:
+            self._missing = error
+            self._starting = asyncio.create_task(self._start_again(self._house, error))
+
+    async def _start_again(self, house: HouseBroker, error: RouterError) -> None:
+        attempts = 0
+        while self._missing is not None:
+            if attempts == 0 or str(error) != str(self._missing):
+                # Once for each reason: it is tried for ever.
+                self._context.events.emit(Notice(f"{error}; it is tried again", "error"))
+            self._missing = error
+            attempts += 1
+            await self._context.clock.sleep(AGAIN.delay(attempts, 0.5))
+            try:
+                await house.start()
+            except RouterError as failure:
+                error = failure
+            else:
+                self._missing = None
+        self._hurry()
 
     def _hurry(self) -> None:
         for client in (*self._subscribers, *((self._publisher,) if self._publisher is not None else ())):
@@ -95,6 +150,10 @@ class MqttConnection:
             await subscriber.close()
         async with self._opening:
             self._is_open = False
+            if self._starting is not None:
+                self._starting.cancel()
+                await asyncio.wait([self._starting])
+                self._starting = self._missing = None
             if self._house is not None:
                 await self._house.stop()
 
@@ -108,8 +167,10 @@ class MqttConnection:
         """The one that all targets share, connecting or connected; the connection must be open."""
         if self._publisher is None:
             will = self.options.will
+            # The publisher of the connection before may be there for a while, and a broker knows one of a name.
+            generation = self._context.generation
             login = self._login(
-                "pub",
+                f"pub-{generation}" if generation else "pub",
                 will=None
                 if will is None
                 else Will(will.topic, will.payload.encode(), will.qos, will.retain, int(will.delay)),
@@ -139,10 +200,13 @@ class MqttConnection:
         The connection must be open. With `session_s` the broker keeps the session for so long while nobody is
         connected (MQTT 3.1.1: as long as it likes), and 0 has it begin anew each time.
         """
+        login = self._login(name, session_s=session_s, receive_maximum=receive_maximum)
         subscriber = Subscriber(
             recipient,
-            self._login(name, session_s=session_s, receive_maximum=receive_maximum),
+            login,
             subscriptions,
+            source=name,
+            kept=KeptFilters(self._kept_at / f"{self._context.name}.{name}.filters", login.client_id),
             connection=self._context.name,
             version=self.version,
             servers=self._servers,
@@ -175,6 +239,8 @@ class MqttConnection:
         house = self._house
         if house is None:
             return self.options.servers
+        if self._missing is not None:
+            raise self._missing
         addresses, login = house.addresses, house.login
         address = (addresses.mqtt5 if self.version == "5" else addresses.mqtt).reachable
         if login is None:
@@ -183,9 +249,13 @@ class MqttConnection:
 
     # What is kept and what is read
 
+    @property
+    def _kept_at(self) -> Path:
+        return self._context.state_dir / "mqtt"
+
     def _kept_client_id(self) -> str:
         """Sessions belong to client ids: this router's are its own, and the same after a restart."""
-        path = self._context.state_dir / "mqtt" / f"{self._context.name}.client-id"
+        path = self._kept_at / f"{self._context.name}.client-id"
         try:
             kept = path.read_text("utf-8").strip()
             if kept:
@@ -205,18 +275,7 @@ class MqttConnection:
         return made
 
     def _tls_context(self) -> ssl.SSLContext:
-        tls, folder = self.options.tls or TlsOptions(), self._context.directory
         try:
-            context = ssl.create_default_context(cafile=_path(folder, tls.ca))
-            if tls.cert is not None:
-                context.load_cert_chain(folder / tls.cert, _path(folder, tls.key))
-        except (OSError, ValueError) as error:
-            raise RouterError(f"connection {self._context.name}: cannot use the certificates: {error}") from error
-        if not tls.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
-
-
-def _path(folder: Path, name: str | None) -> str | None:
-    return None if name is None else str(folder / name)
+            return tls_context(self.options.tls or TlsOptions(), self._context.directory)
+        except RouterError as error:
+            raise RouterError(f"connection {self._context.name}: {error}") from error

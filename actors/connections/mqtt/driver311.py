@@ -12,6 +12,7 @@ from actors.connections.mqtt.heartbeat import Heartbeat
 from actors.connections.mqtt.paho_client import PahoClient
 from actors.connections.mqtt.protocol import (
     Arrival,
+    FilterRefusedError,
     Login,
     MqttError,
     Peer,
@@ -45,7 +46,7 @@ class Driver311:
         self._peer = peer
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[Any] = self._loop.create_future()
-        """CONNACK, then SUBACK."""
+        """CONNACK, then SUBACK and UNSUBACK."""
         self._client: PahoClient | None = None
         self._file = -1
         """The socket's number, while the loop watches it."""
@@ -104,7 +105,8 @@ class Driver311:
     def _watch(self, client: PahoClient) -> None:
         """The socket is connected, and from here on the loop's."""
         client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
+        client.on_subscribe = self._on_answer
+        client.on_unsubscribe = self._on_answer
         client.on_disconnect = self._on_disconnect
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = self._on_output
@@ -134,17 +136,28 @@ class Driver311:
         self._answer = self._loop.create_future()
         filters: list[tuple[str, int]] = [(each.filter, each.qos) for each in subscriptions]
         client.subscribe(filters)
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                granted: Sequence[int] = await self._answer
-        except TimeoutError:
-            raise MqttError(f"{self._server} did not answer SUBSCRIBE within {ANSWER_TIMEOUT_S:g} s") from None
+        granted = await self._answered("SUBSCRIBE")
         for each, code in zip(subscriptions, granted, strict=False):
             if code >= REFUSED:
-                raise MqttError(f"subscribing to {each.filter}: refused")
+                raise FilterRefusedError(f"subscribing to {each.filter}: refused")
         return granted
 
-    def _on_subscribe(self, client: Any, userdata: Any, number: int, codes: Any, properties: Any) -> None:
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        client = self._client
+        assert client is not None, "connected"
+        self._answer = self._loop.create_future()
+        client.unsubscribe(list(filters))
+        await self._answered("UNSUBSCRIBE")
+
+    async def _answered(self, packet: str) -> Sequence[int]:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                codes: Sequence[int] = await self._answer
+        except TimeoutError:
+            raise MqttError(f"{self._server} did not answer {packet} within {ANSWER_TIMEOUT_S:g} s") from None
+        return codes
+
+    def _on_answer(self, client: Any, userdata: Any, number: int, codes: Any, properties: Any) -> None:
         if not self._answer.done():
             self._answer.set_result(tuple(code.value for code in codes))
 
@@ -220,7 +233,7 @@ class Driver311:
         self._loop.call_soon(self._readable)
 
     def _packet(self, first: int, body: bytes) -> None:
-        """A packet of the flow of messages; raises ValueError where it is malformed."""
+        """A packet of the flow of messages, or a ping's answer; raises ValueError where it is malformed."""
         kind, peer = first & 0xF0, self._peer
         if kind == codec311.PUBLISH:
             arrival = Arrival(*codec311.published(first, body))
@@ -233,6 +246,8 @@ class Driver311:
             peer.acknowledged(codec311.answered(body), 0)
         elif kind == codec311.PUBREC:
             peer.received(codec311.answered(body), 0)
+        elif kind == codec311.PINGRESP:
+            self._heartbeat.answered = True
         else:
             peer.released(codec311.answered(body))
 

@@ -13,6 +13,7 @@ from actors.connections.mqtt.heartbeat import Heartbeat
 from actors.connections.mqtt.protocol import (
     MAX_PACKET,
     Arrival,
+    FilterRefusedError,
     Login,
     MqttError,
     Peer,
@@ -51,7 +52,7 @@ class Driver5(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[Any] = self._loop.create_future()
-        """CONNACK, then SUBACK."""
+        """CONNACK, then SUBACK and UNSUBACK."""
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._is_up = False
         """Between CONNACK and the end: the peer wants to hear of the latter."""
@@ -132,15 +133,26 @@ class Driver5(asyncio.Protocol):
             for each in subscriptions
         ]
         self._send(mqtt5.SubscribePacket(1, filters).write())
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                granted: Sequence[int] = await self._answer
-        except TimeoutError:
-            raise MqttError(f"{self._server} did not answer SUBSCRIBE within {ANSWER_TIMEOUT_S:g} s") from None
+        granted = await self._answered("SUBSCRIBE")
         for each, code in zip(subscriptions, granted, strict=False):
             if code >= REFUSED:
-                raise MqttError(f"subscribing to {each.filter}: {reasons.name(code)}")
+                raise FilterRefusedError(f"subscribing to {each.filter}: {reasons.name(code)}")
         return granted
+
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        self._answer = self._loop.create_future()
+        self._send(mqtt5.UnsubscribePacket(1, list(filters)).write())
+        for each, code in zip(filters, await self._answered("UNSUBSCRIBE"), strict=False):
+            if code >= REFUSED:
+                raise FilterRefusedError(f"unsubscribing from {each}: {reasons.name(code)}")
+
+    async def _answered(self, packet: str) -> Sequence[int]:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                codes: Sequence[int] = await self._answer
+        except TimeoutError:
+            raise MqttError(f"{self._server} did not answer {packet} within {ANSWER_TIMEOUT_S:g} s") from None
+        return codes
 
     # Sending
 
@@ -253,11 +265,11 @@ class Driver5(asyncio.Protocol):
                 peer.acknowledged(packet.packet_id, int(packet.reason_code))
             case mqtt5.ConnAckPacket() if not self._is_up and not self._answer.done():
                 self._welcomed(packet)
-            case mqtt5.SubAckPacket():
+            case mqtt5.SubAckPacket() | mqtt5.UnsubAckPacket():
                 if not self._answer.done():
                     self._answer.set_result(tuple(int(code) for code in packet.reason_codes))
             case mqtt5.PingRespPacket():
-                pass
+                self._heartbeat.answered = True
             case mqtt5.DisconnectPacket():
                 why = reasons.with_text(int(packet.reason_code), packet.reason_str)
                 self._fail(f"{self._server} disconnects: {why}")

@@ -12,12 +12,16 @@ PINGS: Final = 2
 
 
 class Heartbeat:
-    """Pings twice in a keepalive interval, and gives up where nothing came in between two pings."""
+    """Pings twice in a keepalive interval, and gives up where nothing came in between two pings.
 
-    __slots__ = ("_clock", "_dead", "_every_s", "_ping", "_timer", "heard")
+    It gives up too where no answer came to the pings of a whole interval, whatever else did: what we send may
+    get lost while the broker goes on sending.
+    """
+
+    __slots__ = ("_clock", "_dead", "_every_s", "_ping", "_timer", "_unanswered", "answered", "heard")
 
     def __init__(self, clock: Clock, *, ping: Callable[[], None], dead: Callable[[float], None]) -> None:
-        """`dead` is called, once, with the seconds of silence."""
+        """`dead` is called, once, with the seconds without an answer."""
         self._clock = clock
         self._ping = ping
         self._dead = dead
@@ -25,6 +29,10 @@ class Heartbeat:
         self._timer: Timer | None = None
         self.heard = True
         """Set it whenever something came in."""
+        self.answered = True
+        """Set it whenever that was an answer to a ping."""
+        self._unanswered = 0
+        """Pings since the last answer."""
 
     def start(self, keepalive_s: float) -> None:
         """Ping from now on; with 0 never, as MQTT has it."""
@@ -43,6 +51,10 @@ class Heartbeat:
         if not self.heard:
             self._dead(self._every_s)
             return
-        self.heard = False
+        self._unanswered = 0 if self.answered else self._unanswered + 1
+        if self._unanswered == PINGS:
+            self._dead(self._every_s * PINGS)
+            return
+        self.heard = self.answered = False
         self._timer = self._clock.call_at(self._clock.now() + self._every_s, self._beat)
         self._ping()

@@ -142,7 +142,7 @@ class Link:
             servers = self._servers()
             server = servers[self._attempts % len(servers)]
             login, clean = self._keeper.session()
-            driver = _driver(self._version, server, login, self._keeper, self._clock)
+            driver = driver_for(self._version, server, login, self._keeper, self._clock)
             self.driver = driver
             await driver.connect(clean=clean)
             await self._keeper.complete(driver)
@@ -168,8 +168,8 @@ class Link:
         return why
 
 
-def _driver(version: Version, server: Server, login: Login, peer: Peer, clock: Clock) -> Driver:
-    # Both libraries are only loaded where they are needed.
+def driver_for(version: Version, server: Server, login: Login, peer: Peer, clock: Clock) -> Driver:
+    """The driver that speaks this version; both libraries are only loaded where they are needed."""
     if version == "5":
         from actors.connections.mqtt.driver5 import Driver5
 

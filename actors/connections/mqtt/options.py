@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from actors.connections.mqtt.brokers.options import HouseKind, HouseOptions, problems, refuse
+from actors.connections.mqtt.brokers.options import HouseKind, HouseOptions, problems
 from actors.connections.mqtt.protocol import Server, Version
 from actors.connections.mqtt.topics import check_topic
+from actors.core.option_problem import OptionProblem, refuse
 from actors.core.spec import Options
 from actors.kit.secrets import Secret
 from actors.kit.units import Between, Duration, Size
@@ -74,7 +76,7 @@ class MqttConnectionOptions(HouseOptions):
     """The broker: `embedded:`, `mosquitto:`, or `mqtt://`, `mqtts://`, `ws://` or `wss://` with host and port; a
     list of those is tried in turn."""
     protocol: Literal[5, "3.1.1"] | None = None
-    """The version of MQTT; left out, 5, and 3.1.1 over WebSocket."""
+    """The version of MQTT; left out, 5, and 3.1.1 over WebSocket, where the router speaks no other."""
     username: str | None = None
     """Who the router is to the broker; left out, the URL's user."""
     password: Secret | None = None
@@ -91,37 +93,50 @@ class MqttConnectionOptions(HouseOptions):
     will: WillOptions | None = None
     """What the broker publishes when the router's connection for publishing breaks."""
 
+    @field_validator("url")
+    @classmethod
+    def _one_kind(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        if any(url in HOUSES for url in urls):
+            if len(urls) > 1:
+                raise _mistake("a broker in the house stands alone, and not in a list")
+            return urls
+        if len({parse_url(url).websocket_path is None for url in urls}) > 1:
+            raise _mistake("the URLs of one connection all go over WebSocket, or none of them")
+        return urls
+
     @model_validator(mode="wrap")
     @classmethod
     def _consistent(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         options = handler(value)
-        options._check()
-        version = options.version
-        refuse(problems(options.house, options, mqtt5=version == "5" and options.protocol == 5), cls, value)
+        refuse(options._problems(), cls, value)
         return options
 
-    def _check(self) -> None:
-        if len(self.url) > 1 and any(url in HOUSES for url in self.url):
-            raise _mistake("a broker in the house stands alone, and not in a list")
+    def _problems(self) -> Iterator[OptionProblem]:
+        yield from problems(self.house, self, mqtt5=self.protocol == 5)
         if self.house is not None:
-            if any((self.username, self.password, self.tls)):
-                raise _mistake(
-                    "a broker in the house has its own users, and no TLS yet: remove username, password and tls"
-                )
-            return
+            for name in ("username", "password"):
+                if getattr(self, name) is not None:
+                    message = "a broker in the house has users of its own"
+                    yield OptionProblem((name,), message, "give 'users' in its place, or remove it")
+            if self.tls is not None:
+                yield OptionProblem(("tls",), "a broker in the house has no TLS yet", "remove it")
+        else:
+            yield from self._of_another_house()
+        if self.version == "3.1.1" and self.will is not None and self.will.delay:
+            message = "MQTT 3.1.1 publishes a will at once"
+            yield OptionProblem(("will", "delay"), message, "remove it, or use MQTT 5")
+
+    def _of_another_house(self) -> Iterator[OptionProblem]:
         servers = self.servers
-        over_websocket = {server.websocket_path is not None for server in servers}
-        if len(over_websocket) > 1:
-            raise _mistake("the URLs of one connection all go over WebSocket, or none of them")
-        if self.protocol == 5 and True in over_websocket:
-            raise _mistake(
-                "over WebSocket this router speaks MQTT 3.1.1: remove 'protocol', or use mqtt:// or mqtts://"
-            )
-        if self.tls is not None:
-            if not all(server.tls for server in servers):
-                raise _mistake("'tls' is for mqtts:// and wss://")
-            if self.tls.key is not None and self.tls.cert is None:
-                raise _mistake("'tls.key' belongs to a 'tls.cert'")
+        if self.protocol == 5 and any(server.websocket_path is not None for server in servers):
+            message = "over WebSocket this router speaks MQTT 3.1.1"
+            yield OptionProblem(("protocol",), message, "remove it, or use mqtt:// or mqtts://")
+        if self.tls is None:
+            return
+        if not all(server.tls for server in servers):
+            yield OptionProblem(("tls",), "the URL is none of mqtts:// and wss://", "write one of them, or remove it")
+        if self.tls.key is not None and self.tls.cert is None:
+            yield OptionProblem(("tls", "key"), "belongs to a 'cert'", "give that as well")
 
     @property
     def house(self) -> HouseKind | None:

@@ -49,7 +49,7 @@ class BufferedSocket:
 
 
 class PahoClient(Client):
-    """MQTT 3.1.1. Packets of the flow of messages go to `on_packet`, and are sent with `put`.
+    """MQTT 3.1.1. Packets of the flow of messages, and pings' answers, go to `on_packet`; `put` sends the former.
 
     What is overridden is private to paho, so its version is pinned; the contract suite of the drivers tells
     where a new version has other ideas.
@@ -115,7 +115,8 @@ class PahoClient(Client):
 
     def _packet_handle(self) -> MQTTErrorCode:
         first = self._in_packet["command"]
-        if not codec311.PUBLISH <= first & 0xF0 <= codec311.PUBCOMP:
+        kind = first & 0xF0
+        if kind != codec311.PINGRESP and not codec311.PUBLISH <= kind <= codec311.PUBCOMP:
             return super()._packet_handle()
         try:
             self._on_packet(first, bytes(self._in_packet["packet"]))

@@ -25,6 +25,9 @@ EXTENSIONS: Final = {
 }
 """User properties that are attributes of a message; all others are its headers."""
 
+CARRIED: Final = {attribute: name for name, attribute in EXTENSIONS.items() if attribute != "subject"}
+"""The other way round. The subject is where a message came from; where it goes has a topic of its own."""
+
 NOT_HEADERS: Final = frozenset({"ce-specversion", "ce-source", "ce-time", "ce-type", *IDS, *EXTENSIONS})
 
 HEX: Final = "hex:"
@@ -71,12 +74,9 @@ def user_properties(message: Message) -> list[tuple[str, str]]:
     properties = [(IDEMPOTENCY_KEY, message.id)]
     if message.type != "message":
         properties.append(("ce-type", message.type))
-    attributes = message.attributes
-    if attributes:
-        for name, attribute in EXTENSIONS.items():
-            # The subject is where a message came from; where it goes has a topic of its own.
-            if attribute in attributes and attribute != "subject":
-                properties.append((name, str(attributes[attribute])))
+    for attribute, value in message.attributes.items():
+        if attribute in CARRIED:
+            properties.append((CARRIED[attribute], str(value)))
     for name, value in message.headers.items():
         if name.lower() not in NOT_HEADERS:
             properties.append((name, value))
@@ -95,7 +95,7 @@ def payload(message: Message) -> tuple[bytes, str]:
     """The data in bytes and its media type; bytes, and text that came as text, keep the one they came with."""
     body, content_type = codecs.encode(message.data)
     given = message.attributes.get("datacontenttype")
-    if given and isinstance(message.data, bytes | str):
+    if given and isinstance(message.data, (bytes, str)):
         media = str(given).partition(";")[0].strip()
         if isinstance(message.data, bytes):
             content_type = media

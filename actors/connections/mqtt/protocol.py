@@ -26,6 +26,10 @@ class MqttError(RouterError):
     """A connection could not be made, or the broker broke the protocol; the text says which reason it gave."""
 
 
+class FilterRefusedError(MqttError):
+    """The broker does not subscribe to a filter, or not unsubscribe; the connection goes on."""
+
+
 class Server(NamedTuple):
     """Where a broker is."""
 
@@ -70,7 +74,8 @@ class Login:
     tls: ssl.SSLContext | None = None
 
 
-class Welcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Welcome:
     """What the broker grants in its CONNACK."""
 
     session_present: bool
@@ -93,11 +98,11 @@ class Subscription(NamedTuple):
 class Acknowledged(Protocol):
     """Who is told what became of a publish."""
 
-    def acknowledged(self, reason: int) -> None:
+    def acknowledged(self, publish: Publish, reason: int) -> None:
         """The broker answered with this reason code; from 0x80 it refuses. QoS 0: it was sent."""
         ...
 
-    def failed(self, error: DeliveryError) -> None:
+    def failed(self, publish: Publish, error: DeliveryError) -> None:
         """Nothing was sent (`connect`), or no answer will come to what was (`unknown`)."""
         ...
 
@@ -234,7 +239,14 @@ class Driver(Protocol):
         ...
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> Sequence[int]:
-        """The QoS that each is granted; raises `MqttError` where one is refused."""
+        """The QoS that each is granted; raises `FilterRefusedError` and `MqttError`.
+
+        Not while another call, or one of `unsubscribe`, waits for its answer.
+        """
+        ...
+
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """What nobody has subscribed to is no error; raises `FilterRefusedError` and `MqttError`."""
         ...
 
     def publish(self, packet_id: int, publish: Publish, *, duplicate: bool) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from actors.connections.mqtt import reasons
 from actors.connections.mqtt.link import Link
 from actors.connections.mqtt.protocol import Arrival, Driver, Login, Publish, Server, Version, Welcome
+from actors.connections.mqtt.republish import Republisher
 from actors.connections.mqtt.window import Window
 from actors.core.clock import Clock, Timer
 from actors.core.errors import DeliveryError
-from actors.core.events import Events, Notice
+from actors.core.events import Events
 from actors.core.spec import Standing
 
 RESUME_S: Final = 30.0
@@ -21,9 +21,6 @@ RESUME_S: Final = 30.0
 
 OVERHEAD: Final = 64
 """Bytes of a PUBLISH packet besides topic, payload and properties, at most."""
-
-KEPT_BYTES: Final = 64 * 1024 * 1024
-"""What `republish` may keep in memory; what is older goes."""
 
 
 class Publisher:
@@ -47,8 +44,6 @@ class Publisher:
         # MQTT 3.1.1 knows no session that ends by itself, and a broker would keep one for ever.
         self._login = replace(login, session_s=int(RESUME_S)) if version == "5" else login
         self._clock = clock
-        self._events = events
-        self._connection = connection
         self._link = Link(
             self,
             connection=connection,
@@ -59,14 +54,22 @@ class Publisher:
             events=events,
         )
         self._window = Window(self._refusal)
+        # Once a message, so without a call in between.
+        self.publish: Callable[[Publish], None] = self._window.add
+        """Send it as soon as the broker takes one more; `publish.done` is told how that ended."""
+        self.acknowledged: Callable[[int, int], None] = self._window.acknowledged
         self._welcome = Welcome(False, 0)
         self._watchers: list[Standing] = []
         self._why: str | None = "connecting"
         """Why nothing can be published now; None where it can."""
         self._patience: Timer | None = None
-        self._kept: deque[_Kept] = deque()
-        self._kept_bytes = 0
-        self._has_told = False
+        self._republisher = Republisher(
+            self._window.add,
+            connection=connection,
+            unnoticed_s=login.keepalive_s,
+            clock=clock,
+            events=events,
+        )
 
     def __len__(self) -> int:
         """Publishes that are not answered."""
@@ -96,16 +99,9 @@ class Publisher:
 
         return unwatch
 
-    def publish(self, publish: Publish) -> None:
-        """Send it as soon as the broker takes one more; `publish.done` is told how that ended."""
-        self._window.add(publish)
-
-    def keep(self, publish: Publish, keep_s: float) -> None:
+    def keep(self, publish: Publish, keep_s: float, *, require_subscriber: bool) -> None:
         """The broker has acknowledged it: for so long, publish it again where the connection breaks."""
-        now = self._clock.now()
-        self._kept.append(_Kept(now + keep_s, publish))
-        self._kept_bytes += len(publish.payload)
-        self._drop_kept(now)
+        self._republisher.keep(publish, keep_s, require_subscriber=require_subscriber)
 
     async def close(self) -> None:
         """Disconnect; what is not answered has an unknown end."""
@@ -114,7 +110,7 @@ class Publisher:
         self.down("the router stops")
         self._window.lost("the router stops")
         self._window.forget("the router stops")
-        self._kept.clear()
+        self._republisher.close()
 
     def hurry(self) -> None:
         """The broker may be back: try at once."""
@@ -130,9 +126,10 @@ class Publisher:
 
     def up(self) -> None:
         self._why = None
+        # What is older goes first.
+        self._republisher.up()
         for standing in tuple(self._watchers):
             standing.available()
-        self._republish()
 
     def down(self, why: str) -> None:
         self._why = why
@@ -151,6 +148,7 @@ class Publisher:
     def lost(self, why: str) -> None:
         # First the standing, then what was under way: whoever is told of the latter must not come back here.
         self.down(why)
+        self._republisher.lost()
         self._window.lost(why)
         if self._window.resumable:
             if self.version == "5":
@@ -167,9 +165,6 @@ class Publisher:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-
-    def acknowledged(self, packet_id: int, reason: int) -> None:
-        self._window.acknowledged(packet_id, reason)
 
     def received(self, packet_id: int, reason: int) -> None:
         self._window.received(packet_id, reason)
@@ -198,67 +193,3 @@ class Publisher:
         else:
             return None
         return DeliveryError(f"publishing to {publish.topic}: {text}", reason="refused", retryable=False)
-
-    # What the broker may have forgotten
-
-    def _republish(self) -> None:
-        """The connection was lost, and with it perhaps what the broker had not saved: send it again."""
-        # What was acknowledged just before the loss may be forgotten, however long the broker was away.
-        again, self._kept, self._kept_bytes = self._kept, deque(), 0
-        for kept in again:
-            publish = kept.publish
-            self._window.add(_again(publish, _Again(self, kept)))
-
-    def put_back(self, kept: _Kept) -> None:
-        """It was sent again, and that is not known to have succeeded."""
-        self._kept.append(kept)
-        self._kept_bytes += len(kept.publish.payload)
-
-    def _drop_kept(self, now: float) -> None:
-        kept = self._kept
-        while kept and (kept[0].until <= now or self._kept_bytes > KEPT_BYTES):
-            if kept[0].until > now and not self._has_told:
-                self._has_told = True
-                text = (
-                    f"connection {self._connection}: more to republish than {KEPT_BYTES} bytes; the oldest is left out"
-                )
-                self._events.emit(Notice(text, "warning"))
-            self._kept_bytes -= len(kept.popleft().publish.payload)
-
-
-class _Kept(NamedTuple):
-    until: float
-    """Monotonic seconds; while the connection is lost nothing is given up."""
-    publish: Publish
-
-
-class _Again:
-    """What becomes of a message that was sent again: nobody but the publisher waits for it."""
-
-    __slots__ = ("_kept", "_publisher")
-
-    def __init__(self, publisher: Publisher, kept: _Kept) -> None:
-        self._publisher = publisher
-        self._kept = kept
-
-    def acknowledged(self, reason: int) -> None:
-        """It is with the broker again."""
-
-    def failed(self, error: DeliveryError) -> None:
-        if error.retryable:
-            self._publisher.put_back(self._kept)
-
-
-def _again(publish: Publish, done: _Again) -> Publish:
-    return Publish(
-        publish.topic,
-        publish.payload,
-        publish.qos,
-        publish.retain,
-        done,
-        publish.user_properties,
-        publish.content_type,
-        publish.response_topic,
-        publish.correlation_data,
-        publish.expiry_s,
-    )

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, Literal, Protocol
 
 from actors.connections.mqtt.arrivals import Arrivals
+from actors.connections.mqtt.kept_filters import KeptFilters
 from actors.connections.mqtt.link import Link
-from actors.connections.mqtt.protocol import Arrival, Driver, Login, Server, Subscription, Version, Welcome
+from actors.connections.mqtt.protocol import (
+    Arrival,
+    Driver,
+    FilterRefusedError,
+    Login,
+    Server,
+    Subscription,
+    Version,
+    Welcome,
+)
 from actors.core.clock import Clock, Timer
+from actors.core.errors import RouterError
 from actors.core.events import Events, Notice
 from actors.kit.backoff import Backoff
 
@@ -47,9 +59,13 @@ class Subscriber:
         clock: Clock,
         events: Events,
         released: Callable[[Subscriber], None] = lambda _: None,
+        source: str = "",
+        kept: KeptFilters | None = None,
     ) -> None:
-        """`released` is called when it is closed."""
+        """`released` is called when it is closed. `kept` has what a session of the same client id was left with."""
         self._recipient = recipient
+        self._source = source
+        self._kept = kept if login.session_s else None
         self._login = login
         self._subscriptions = tuple(subscriptions)
         self._connection = connection
@@ -57,6 +73,12 @@ class Subscriber:
         self._events = events
         self._released = released
         self._arrivals = Arrivals()
+        self._subscribed: frozenset[Subscription] = frozenset()
+        """What the session has."""
+        self._adjusting: asyncio.Task[None] | None = None
+        self._why: str | None = "connecting"
+        """Why nothing arrives; None where something may."""
+        self._leaving = False
         self._refusals = 0
         """Reconnects in a row because something could not be kept."""
         self._again: Timer | None = None
@@ -86,11 +108,15 @@ class Subscriber:
         if arrival.qos:
             self._arrivals.settle(arrival)
 
-    def give_back(self, arrival: Arrival) -> None:
+    def give_back(self, arrival: Arrival, error: RouterError | None = None) -> None:
         """It could not be kept: have the broker send it again, after a while, on another connection."""
         if not arrival.qos:
             return
         self._arrivals.give_back(arrival)
+        if self._leaving:
+            return
+        if error is not None:
+            self._notify(f"{self._source}: not acknowledged: {error}", "error")
         if self._again is None:
             self._refusals += 1
             delay_s = AGAIN.delay(self._refusals, 0.5)
@@ -101,8 +127,30 @@ class Subscriber:
         self._arrivals.lost()
         self._link.drop("reconnecting, to be sent again what could not be kept")
 
+    def move(self, recipient: Recipient, subscriptions: Sequence[Subscription]) -> None:
+        """Work for another source from now on, over the same connection and in the same session.
+
+        What differs is subscribed to, and then unsubscribed from, a little later; what the broker refuses of
+        that is reported, and all else goes on.
+        """
+        self._recipient = recipient
+        self._subscriptions = tuple(subscriptions)
+        if self._why is None:
+            recipient.available()
+            self._adjust()
+        else:
+            recipient.unavailable(self._why)
+
+    def leave(self) -> tuple[Arrival, ...]:
+        """The source stops to take in; returns what is not acknowledged. What could not be kept stays there."""
+        self._leaving = True
+        return self._arrivals.unsettled()
+
     async def close(self) -> None:
         """Disconnect; what is not acknowledged stays with the broker, if it keeps the session."""
+        self._leaving = True
+        if self._adjusting is not None:
+            self._adjusting.cancel()
         if self._again is not None:
             self._again.cancel()
             self._again = None
@@ -120,16 +168,71 @@ class Subscriber:
         return self._login, not self._login.session_s
 
     async def complete(self, driver: Driver) -> None:
-        granted = await driver.subscribe(self._subscriptions)
-        for each, qos in zip(self._subscriptions, granted, strict=False):
+        wanted = self._subscriptions
+        before = frozenset(await self._kept.known()) if self._kept is not None else frozenset[str]()
+        gone = before - {each.filter for each in wanted}
+        await self._keep(wanted, gone)
+        await self._subscribe(driver, wanted)
+        await self._unsubscribe(driver, gone)
+        self._subscribed = frozenset(wanted)
+        await self._keep(wanted)
+
+    async def _keep(self, wanted: Sequence[Subscription], more: Iterable[str] = ()) -> None:
+        if self._kept is not None:
+            await self._kept.keep((*(each.filter for each in wanted), *more))
+
+    async def _subscribe(self, driver: Driver, wanted: Sequence[Subscription]) -> None:
+        granted = await driver.subscribe(wanted)
+        for each, qos in zip(wanted, granted, strict=False):
             if qos < each.qos:
-                text = f"connection {self._connection}: {each.filter} is granted QoS {qos} only"
-                self._events.emit(Notice(text, "warning"))
+                self._notify(f"connection {self._connection}: {each.filter} is granted QoS {qos} only")
+
+    async def _unsubscribe(self, driver: Driver, filters: Collection[str]) -> None:
+        if filters:
+            try:
+                await driver.unsubscribe(sorted(filters))
+            except FilterRefusedError as error:
+                self._notify(f"{self._source}: {error}")
+
+    def _adjust(self) -> None:
+        """Let the session have what is wanted by now."""
+        if self._adjusting is None and self._subscribed != frozenset(self._subscriptions):
+            self._adjusting = asyncio.get_running_loop().create_task(self._adjusted())
+            self._adjusting.add_done_callback(self._looked)
+
+    def _looked(self, task: asyncio.Task[None]) -> None:
+        self._adjusting = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The next connection begins with all that is wanted.
+            self._link.drop(str(error) or repr(error))
+
+    async def _adjusted(self) -> None:
+        """First what is new, so that nothing is missed which both have."""
+        while (driver := self._link.driver) is not None and self._subscribed != frozenset(self._subscriptions):
+            wanted, before = self._subscriptions, self._subscribed
+            gone = {each.filter for each in before} - {each.filter for each in wanted}
+            await self._keep(wanted, gone)
+            for each in wanted:
+                if each not in before:
+                    try:
+                        await self._subscribe(driver, (each,))
+                    except FilterRefusedError as error:
+                        self._notify(f"{self._source}: {error}")
+            await self._unsubscribe(driver, gone)
+            self._subscribed = frozenset(wanted)
+            await self._keep(wanted)
+
+    def _notify(self, text: str, level: Literal["warning", "error"] = "warning") -> None:
+        self._events.emit(Notice(text, level))
 
     def up(self) -> None:
+        self._why = None
         self._recipient.available()
+        # A successor may have come while it was connecting.
+        self._adjust()
 
     def down(self, why: str) -> None:
+        self._why = why
         self._recipient.unavailable(why)
 
     # Of the driver
@@ -148,7 +251,7 @@ class Subscriber:
 
     def lost(self, why: str) -> None:
         self._arrivals.lost()
-        self._recipient.unavailable(why)
+        self.down(why)
         self._link.lost(why)
 
     def acknowledged(self, packet_id: int, reason: int) -> None:

@@ -83,6 +83,12 @@ class TopicTemplate:
             if isinstance(part, str) and any(character in part for character in "+#\0"):
                 raise _mistake("a topic to publish to holds no +, no # and no NUL")
 
+    @property
+    def filter(self) -> str:
+        """The narrowest filter under which all of its topics are: `rooms/+/alarm`."""
+        marked = "".join(part if isinstance(part, str) else "\0" for part in self._parts)
+        return "/".join("+" if "\0" in level else level for level in marked.split("/"))
+
     def render(self, message: Message, now_s: float) -> str:
         """The topic for a message; raises ExpressionError where an expression fails."""
         if self.is_constant:

@@ -53,7 +53,7 @@ class Window:
     def add(self, publish: Publish) -> None:
         """Send it, or let it wait for its turn; its `done` is told, possibly at once."""
         if self._sender is None:
-            publish.done.failed(DeliveryError("not connected to the broker", reason="connect"))
+            publish.done.failed(publish, DeliveryError("not connected to the broker", reason="connect"))
         elif self._waiting or not self._writable or (publish.qos and len(self._in_flight) >= self._limit):
             self._waiting.append(publish)
         else:
@@ -62,19 +62,19 @@ class Window:
     def _send(self, sender: Sender, publish: Publish) -> None:
         refused = self._refuse(publish)
         if refused is not None:
-            publish.done.failed(refused)
+            publish.done.failed(publish, refused)
             return
         packet_id = self._next_id() if publish.qos else 0
         try:
             sender.publish(packet_id, publish, duplicate=False)
         except ValueError as error:
             text = f"MQTT cannot carry it: {error}"
-            publish.done.failed(DeliveryError(text, reason="invalid", retryable=False))
+            publish.done.failed(publish, DeliveryError(text, reason="invalid", retryable=False))
             return
         if packet_id:
             self._in_flight[packet_id] = publish
         else:
-            publish.done.acknowledged(0)
+            publish.done.acknowledged(publish, 0)
 
     def _next_id(self) -> int:
         in_flight = self._in_flight
@@ -105,7 +105,7 @@ class Window:
             reason = self._received.pop(packet_id)
         if self._waiting:
             self._go_on()
-        publish.done.acknowledged(reason)
+        publish.done.acknowledged(publish, reason)
 
     def received(self, packet_id: int, reason: int) -> None:
         """PUBREC: from here on the publish must not be sent again."""
@@ -141,10 +141,10 @@ class Window:
         ended = [packet_id for packet_id, publish in self._in_flight.items() if publish.qos < 2]
         for publish in [self._in_flight.pop(packet_id) for packet_id in ended]:
             publish.done.failed(
-                DeliveryError(f"the connection broke before the broker answered: {why}", reason="unknown")
+                publish, DeliveryError(f"the connection broke before the broker answered: {why}", reason="unknown")
             )
         for publish in waiting:
-            publish.done.failed(DeliveryError(f"not connected to the broker: {why}", reason="connect"))
+            publish.done.failed(publish, DeliveryError(f"not connected to the broker: {why}", reason="connect"))
 
     def forget(self, why: str) -> None:
         """No answer will come to what is under way."""
@@ -152,4 +152,4 @@ class Window:
         self._in_flight.clear()
         self._received.clear()
         for publish in publishes:
-            publish.done.failed(DeliveryError(f"sent, and not answered: {why}", reason="unknown"))
+            publish.done.failed(publish, DeliveryError(f"sent, and not answered: {why}", reason="unknown"))

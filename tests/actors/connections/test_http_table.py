@@ -134,3 +134,33 @@ def test_any_target_and_any_host_get_an_answer(target: str, host: str | None) ->
     find: Callable[[str, str, str | None], Entry | Refusal] = paths.find
     if isinstance(find("POST", target, host), Entry):
         assert target.partition("?")[0].endswith("/hook")
+
+
+class TestReplacing:
+    def test_one_entry_takes_the_place_of_another(self) -> None:
+        """With the same path, other methods or another path; what is removed behind it is not the new one's."""
+        made = PathTable()
+        before = made.add(["POST", "PUT"], "/hook", handler, max_body=100)
+        after = made.replace(before, ["PUT", "DELETE"], "/hook", other_handler, max_body=50)
+        before()
+        assert status(made.find("POST", "/hook", "x")) == 405
+        found = made.find("PUT", "/hook", "x")
+        assert isinstance(found, Entry)
+        assert (found.handler, found.max_body) == (other_handler, 50)
+        made.replace(after, ["PUT"], "/hook/{name}", handler, max_body=100)
+        assert status(made.find("PUT", "/hook", "x")) == 404
+        assert status(made.find("PUT", "/hook/ann", "x")) == 200
+
+    @pytest.mark.parametrize("path", ["/other", "/{any}"])
+    def test_where_a_third_one_has_the_path_nothing_is_changed(self, path: str) -> None:
+        """So that what was there goes on."""
+        made = PathTable()
+        made.add(["POST"], path, other_handler, max_body=100)
+        before = made.add(["POST"], "/hook", handler, max_body=100)
+        with pytest.raises(PathTakenError):
+            made.replace(before, ["POST"], path, handler, max_body=100)
+        found = made.find("POST", "/hook", "x")
+        assert isinstance(found, Entry)
+        assert found.handler is handler
+        before()
+        assert len(made) == 1

@@ -1,25 +1,10 @@
-"""An endpoint and a step say what they are where they are written."""
+"""An endpoint says what it is where it is written."""
 
 import pytest
 from pydantic import ValidationError
 
 from actors.core.actor import AsyncioActor
-from actors.core.message import Message
-from actors.core.spec import (
-    ENDPOINT,
-    FILTERED,
-    STEP,
-    Context,
-    EndpointSpec,
-    Options,
-    Parts,
-    Passage,
-    StepContext,
-    StepResult,
-    StepSpec,
-    endpoint,
-    step,
-)
+from actors.core.spec import ENDPOINT, Context, EndpointSpec, Options, endpoint
 
 
 class PostOptions(Options):
@@ -45,16 +30,6 @@ class Post(AsyncioActor):
         super().__init__()
 
 
-@step("drop", options=Options, repeatable=True)
-class Drop:
-    """Drops each message."""
-
-    def __init__(self, options: Options, context: StepContext) -> None: ...
-
-    def __call__(self, message: Message, passage: Passage) -> StepResult:
-        return FILTERED
-
-
 def test_an_endpoint_type_carries_its_registration() -> None:
     spec: EndpointSpec = getattr(Post, ENDPOINT)
     assert (spec.name, spec.options, spec.start) == ("post", PostOptions, Post)
@@ -77,12 +52,6 @@ def test_an_endpoint_without_claims_can_be_there_twice() -> None:
     assert spec.documentation == ""
 
 
-def test_a_step_type_carries_its_registration() -> None:
-    spec: StepSpec = getattr(Drop, STEP)
-    assert (spec.name, spec.options, spec.build, spec.repeatable) == ("drop", Options, Drop, True)
-    assert spec.documentation == "Drops each message."
-
-
 def test_options_are_frozen_refuse_what_they_do_not_know_and_describe_themselves() -> None:
     options = PostOptions(url="x")
     with pytest.raises(ValidationError):
@@ -90,11 +59,3 @@ def test_options_are_frozen_refuse_what_they_do_not_know_and_describe_themselves
     with pytest.raises(ValidationError):
         PostOptions.model_validate({"url": "x", "ulr": "y"})
     assert PostOptions.model_json_schema()["properties"]["url"]["description"] == "Where to."
-
-
-def test_parts_are_a_tuple_and_no_single_message() -> None:
-    """A message is a tuple too, so that a route looks at the exact type."""
-    parts = Parts((Message("1", "s", 1), Message("2", "s", 2)))
-    assert len(parts) == 2
-    assert type(parts) is Parts
-    assert not isinstance(parts, Message)

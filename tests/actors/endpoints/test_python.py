@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from actors.core.errors import DeliveryError
 from actors.core.message import Message
+from actors.core.spec import ENDPOINT, EndpointSpec
 from actors.endpoints.python import ActorClassError, Python, PythonOptions
 from tests.loop import Run
 from tests.stage import stage
@@ -129,3 +130,34 @@ def test_what_names_no_class_is_a_problem_of_the_topology(path: object) -> None:
     """Found without importing anything."""
     with pytest.raises(ValidationError):
         PythonOptions.model_validate({"class": path})
+
+
+class TestSuccession:
+    def test_a_class_that_can_take_over_is_handed_over(self, run: Run) -> None:
+        """Where it stays the same, and is known since it runs."""
+        options = [PythonOptions.model_validate({"class": f"{MODULE}:Holder", "args": {"size": n}}) for n in (1, 2)]
+        spec: EndpointSpec = getattr(Python, ENDPOINT)
+
+        async def main() -> None:
+            async with stage() as played:
+                assert spec.succession(*options) == "break"
+                before = await played.start(Python, options[0].model_dump(by_alias=True))
+                assert spec.succession(*options) == "handed_over"
+                after = await played.succeed(Python, options[1].model_dump(by_alias=True), before)
+                await before.retire()
+                assert [vars(played.actor)["held"] for played in (before, after)] == [False, True]
+
+        run(main())
+
+    @pytest.mark.parametrize(("name", "after"), [("Plain", "Plain"), ("Worker", "Worker"), ("Holder", "Plain")])
+    def test_every_other_one_ends_first(self, run: Run, name: str, after: str) -> None:
+        """Two would take in the same, for all that the router knows."""
+        spec: EndpointSpec = getattr(Python, ENDPOINT)
+        options = [PythonOptions.model_validate({"class": f"{MODULE}:{each}"}) for each in (name, after)]
+
+        async def main() -> None:
+            async with stage() as played:
+                await played.start(Python, options[0].model_dump(by_alias=True))
+                assert spec.succession(*options) == "break"
+
+        run(main())

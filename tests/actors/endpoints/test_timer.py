@@ -1,5 +1,6 @@
 """Ticks come when they are due, once, and with the same id in every process."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from actors.core.events import Notice
 from actors.core.message import Message, Receipt
 from actors.endpoints.timer import Timer, TimerOptions
 from tests.loop import Run
-from tests.stage import KeepingOutlet, stage
+from tests.stage import DEADLINE_S, KeepingOutlet, stage
 
 # 2023-11-14T22:13:20Z, when a manual clock begins.
 START_S = 1_700_000_000.0
@@ -189,6 +190,97 @@ def test_a_draining_timer_is_quiet(run: Run) -> None:
             assert not played.outlet.messages
 
     run(main())
+
+
+class TestSuccession:
+    @pytest.mark.parametrize("at_s", [0.0, 0.05, 0.0999, 0.1, 0.1001, 0.2, 0.29999, 0.3, 0.37])
+    @pytest.mark.parametrize("after", [{"every": "100ms", "message_type": "tock"}, {"every": "50ms"}])
+    def test_no_tick_comes_twice_and_none_is_lost(self, run: Run, at_s: float, after: dict[str, Any]) -> None:
+        """Wherever the switch comes: also in the turn in which a tick is due."""
+
+        async def main() -> None:
+            clock = ManualClock()
+            async with stage(clock) as played:
+                before = await played.start(Timer, {"every": "100ms"}, name="beat")
+                new = await played.start(Timer, after, name="beat", succeeds=True)
+                assert isinstance(new.actor, Timer)
+                # Registered before each tick's own, and so called before it where both are due.
+                clock.call_at(at_s, lambda: new.actor.take_over(before.actor))  # type: ignore[attr-defined]
+                await clock.advance(at_s)
+                await before.retire()
+                await clock.advance(1.0)
+                ids = [message.id for message in played.outlet.messages]
+                assert len(set(ids)) == len(ids)
+                wanted = {f"beat-2023-11-14T22:13:20.{tenth}00Z" for tenth in range(1, 10)}
+                assert wanted <= set(ids)
+
+        run(main())
+
+    @pytest.mark.parametrize(("first", "then"), [({"cron": "* * * * *"}, {"every": "1m"}), ({"every": "1m"},) * 2])
+    def test_a_tick_that_is_due_at_the_switch_is_the_first_ones(
+        self, run: Run, first: dict[str, Any], then: dict[str, Any]
+    ) -> None:
+        """By its type it can be told who sent it; it is sent although the first one drains at once."""
+
+        async def main() -> None:
+            clock = ManualClock()
+            async with stage(clock) as played:
+                before = await played.start(Timer, {**first, "message_type": "old"}, name="beat")
+                new = await played.start(Timer, {**then, "message_type": "new"}, name="beat", succeeds=True)
+                clock.call_at(40.0, lambda: new.actor.take_over(before.actor))  # type: ignore[attr-defined]
+                await clock.advance(40.0)
+                await before.retire()
+                await clock.advance(60.0)
+                assert [message.type for message in played.outlet.messages] == ["old", "new"]
+                assert times(played.outlet) == ["2023-11-14T22:14:00Z", "2023-11-14T22:15:00Z"]
+
+        run(main())
+
+    def test_a_tick_that_waits_for_room_is_still_sent(self, run: Run) -> None:
+        """The one before owes it, and ends when it is gone."""
+
+        async def main() -> None:
+            clock = ManualClock()
+            async with stage(clock) as played:
+                room = asyncio.Event()
+
+                async def put(message: Message, receipt: Receipt | None = None) -> None:
+                    await room.wait()
+                    played.outlet.messages.append(message)
+
+                played.outlet.put = put  # type: ignore[method-assign]
+                before = await played.start(Timer, {"every": "1m"}, name="beat")
+                await clock.advance(60)
+                after = await played.succeed(Timer, {"every": "1m"}, before, "beat")
+                retiring = asyncio.create_task(before.retire())
+                await settle()
+                assert not retiring.done()
+                room.set()
+                async with asyncio.timeout(DEADLINE_S):
+                    await retiring
+                await clock.advance(60)
+                assert times(played.outlet) == ["2023-11-14T22:14:00Z", "2023-11-14T22:15:00Z"]
+                assert after.error is None
+
+        run(main())
+
+    def test_a_clock_that_falls_behind_the_pace_repeats_no_tick(self, run: Run) -> None:
+        """The steady pace came to the tick before the wall clock did."""
+
+        async def main() -> None:
+            clock = JumpingClock()
+            async with stage(clock) as played:
+                before = await played.start(Timer, {"every": "1m"}, name="beat")
+                await clock.advance(30)
+                clock.set_by(-5)
+                await clock.advance(10)
+                assert times(played.outlet) == ["2023-11-14T22:14:00Z"]
+                await played.succeed(Timer, {"every": "1m"}, before, "beat")
+                await before.retire()
+                await clock.advance(66)
+                assert times(played.outlet) == ["2023-11-14T22:14:00Z", "2023-11-14T22:15:00Z"]
+
+        run(main())
 
 
 @pytest.mark.parametrize(

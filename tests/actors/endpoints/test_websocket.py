@@ -8,10 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from actors.connections.http_exchange import Exchange, Headers, Successor
+from actors.connections.websocket_clients import AT_A_TIME
 from actors.connections.websocket_peer import Peer
 from actors.core.message import Message
 from actors.core.spec import ENDPOINT, EndpointSpec
-from actors.endpoints.websocket import AT_A_TIME, Websocket, WebsocketOptions
+from actors.endpoints.websocket import Websocket, WebsocketOptions
 from tests.actors.connections.test_websocket_connection import Wire
 from tests.loop import Run
 from tests.stage import Played, Stage, stage

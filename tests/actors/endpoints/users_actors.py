@@ -50,6 +50,20 @@ class Worker(pykka.ThreadingActor):
         return f"{self.greeting} {message.data}, says {self.context.name}"
 
 
+class Holder(AsyncioActor):
+    """Holds what only one can, and hands it over."""
+
+    def __init__(self, context: Context, size: int = 1) -> None:
+        super().__init__()
+        self.size = size
+        self.held = not context.succeeds
+
+    def take_over(self, predecessor: "Holder | None") -> None:
+        if predecessor is not None:
+            predecessor.held = False
+        self.held = True
+
+
 class Plain(AsyncioActor):
     """Wants nothing."""
 

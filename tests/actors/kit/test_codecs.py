@@ -149,6 +149,7 @@ def test_the_depth_limit_is_exact(depth: int) -> None:
         ({"a": [1, "ñ", None, True]}, '{"a":[1,"ñ",null,true]}'.encode(), JSON),
         (None, b"null", JSON),
         ({"a": "NaN"}, b'{"a":"NaN"}', JSON),
+        (["Infinity", "-Infinity"], b'["Infinity","-Infinity"]', JSON),
         (MappingProxyType({"a": (1, 2)}), b'{"a":[1,2]}', JSON),
     ],
 )
@@ -156,7 +157,9 @@ def test_data_is_encoded_by_its_kind(data: Any, payload: bytes, content_type: st
     assert encode(data) == (payload, content_type)
 
 
-@pytest.mark.parametrize("data", [float("nan"), {"a": float("inf")}, object(), [object()], "\ud800", ["\ud800"]])
+@pytest.mark.parametrize(
+    "data", [float("nan"), {"a": float("inf")}, [-float("inf")], object(), [object()], "\ud800", ["\ud800"]]
+)
 def test_what_cannot_be_encoded_is_a_failure_that_no_retry_changes(data: Any) -> None:
     with pytest.raises(DeliveryError) as caught:
         encode(data)

@@ -5,7 +5,7 @@ from typing import Any
 
 from actors.core.errors import DeliveryError
 from actors.core.message import Message
-from actors.core.spec import Verdict
+from actors.core.step import Verdict
 
 
 def price(message: Message, *, factor: int = 1) -> Message:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from actors.core.clock import ManualClock
 from actors.core.events import Event, Events
 from actors.core.message import Message, Outcome, Settlement
-from actors.core.spec import STEP, Reservations, Reserved, StepContext, StepSpec, Verdict
+from actors.core.step import STEP, Reservations, Reserved, StepContext, StepSpec, Verdict
 
 S = TypeVar("S")
 
@@ -48,13 +48,13 @@ class KeptReservations:
     """What the store would keep: each `load` reads it as a new process does."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, int], dict[int, Reserved]] = {}
+        self.rows: dict[tuple[str, str], dict[int, Reserved]] = {}
         self._numbers = count(1)
 
-    def load(self, route: str, step: int) -> list[Reserved]:
+    def load(self, route: str, step: str) -> list[Reserved]:
         return list(self.rows.get((route, step), {}).values())
 
-    def reserve(self, route: str, step: int, key: str, owner: str, expires: float) -> int:
+    def reserve(self, route: str, step: str, key: str, owner: str, expires: float) -> int:
         number = next(self._numbers)
         self.rows.setdefault((route, step), {})[number] = Reserved(number, key, owner, False, expires)
         return number
@@ -95,16 +95,17 @@ def build(
     clock: ManualClock | None = None,
     events: Events | None = None,
     reservations: Reservations | None = None,
-    position: int = 0,
+    earlier: tuple[Any, ...] = (),
 ) -> S:
     """The step as a route builds it; `options` is what stands in the file behind its key."""
     spec = spec_of(kind)
     context = StepContext(
         route="orders",
-        position=position,
+        position=len(earlier),
         clock=clock or ManualClock(),
         events=events or Events(),
         reservations=reservations or KeptReservations(),
+        earlier=earlier,
     )
     step = spec.build(spec.options.model_validate_json(json.dumps(options)), context)
     assert isinstance(step, kind)

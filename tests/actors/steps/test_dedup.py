@@ -13,7 +13,7 @@ from actors.core.clock import ManualClock
 from actors.core.errors import ExpressionError
 from actors.core.events import Notice
 from actors.core.message import Outcome
-from actors.core.spec import HOLD, Verdict
+from actors.core.step import HOLD, Verdict
 from actors.steps.dedup import FORGOTTEN_AT_ONCE, Dedup, DedupOptions
 from tests.actors.steps.stepping import Heard, KeptReservations, Way, build, message, spec_of
 from tests.loop import Run
@@ -308,14 +308,69 @@ def test_a_message_that_was_overtaken_adopts_nothing() -> None:
 
 
 def test_steps_of_one_route_keep_their_keys_apart() -> None:
+    """Also where they make them alike: there may be another step between them, which changes what they see."""
     reservations = KeptReservations()
-    first = build(Dedup, {"key": "{{ data }}"}, reservations=reservations, position=0)
-    second = build(Dedup, {"key": "{{ data }}"}, reservations=reservations, position=3)
+    options = DedupOptions.model_validate({"key": "{{ data }}"})
+    first = build(Dedup, {"key": "{{ data }}"}, reservations=reservations)
+    second = build(Dedup, {"key": "{{ data }}"}, reservations=reservations, earlier=(options,))
 
     original = message("k")
     assert first(original, Way()) is original
     assert second(original, Way()) is original
-    assert set(reservations.rows) == {("orders", 0), ("orders", 3)}
+    assert len(reservations.rows) == 2
+
+
+class TestInARunningRoute:
+    def test_its_successor_knows_what_it_knows(self) -> None:
+        """Of messages that have ended and of those under way, and the other way round too."""
+        traffic = Traffic()
+        traffic.send("ended", "m-1").end("delivered")
+        under_way, old = traffic.send("under way", "m-2"), traffic.step
+        traffic.options["for"] = "2h"
+        traffic.restart()
+        assert traffic.step.inherit(old)
+
+        assert traffic.send("ended", "m-3").outcome == "deduplicated"
+        copy = traffic.send("under way", "m-4")
+        assert waits(copy)
+        under_way.end("delivered")
+        assert copy.outcome == "deduplicated"
+        new, traffic.step = traffic.step, old
+        assert passed(traffic.send("later", "m-5"))
+        traffic.step = new
+        assert waits(traffic.send("later", "m-6"))
+
+    def test_the_window_and_the_bound_are_those_of_the_successor(self, run: Run) -> None:
+        traffic = Traffic(max_keys=10)
+        for number in range(5):
+            traffic.send(f"k-{number}", f"m-{number}").end("delivered")
+        old = traffic.step
+        traffic.options |= {"max_keys": 2, "for": "2h"}
+        traffic.restart()
+        traffic.step.inherit(old)
+        assert traffic.step.keys == 2
+        traffic.send("k", "m").end("delivered")
+        traffic.wait(run, 3_601.0)
+        assert traffic.send("k", "m-9").outcome == "deduplicated"
+        assert passed(traffic.send("k-4", "m-10"))
+
+    def test_keys_made_otherwise_are_not_inherited(self) -> None:
+        traffic = Traffic()
+        traffic.send("k", "m-1").end("delivered")
+        old = traffic.step
+        traffic.options["key"] = "{{ data | string }}"
+        traffic.restart()
+        assert not traffic.step.inherit(old)
+        assert passed(traffic.send("k", "m-2"))
+
+    def test_it_is_known_by_how_it_makes_its_keys_and_not_by_its_place(self) -> None:
+        """So a restart finds them behind another step, too."""
+        reservations = KeptReservations()
+        before = build(Dedup, {"key": "{{ data }}"}, reservations=reservations)
+        other = DedupOptions.model_validate({"key": "{{ message.id }}"})
+        assert before(message("k"), Way()) is not None
+        after = build(Dedup, {"key": "{{ data }}"}, reservations=reservations, earlier=(other,))
+        assert after.keys == 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from actors.core.errors import ExpressionError
-from actors.core.spec import FILTERED
+from actors.core.step import FILTERED
 from actors.steps.filter import Filter
 from tests.actors.steps.stepping import Way, build, message, spec_of
 

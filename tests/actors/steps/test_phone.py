@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from actors.core.message import Message
-from actors.core.spec import Verdict
+from actors.core.step import Verdict
 from actors.steps.phone import Phone, PhoneOptions, normalise
 from tests.actors.steps.stepping import Way, build, message
 

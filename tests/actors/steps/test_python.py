@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from actors.core.errors import ActorError, DeliveryError
 from actors.core.message import Message
-from actors.core.spec import FILTERED, Parts, StepResult, Verdict
+from actors.core.step import FILTERED, Parts, StepResult, Verdict
 from actors.steps.python import Python, PythonOptions
 from tests.actors.steps.stepping import Way, build, message, spec_of
 from tests.loop import Run

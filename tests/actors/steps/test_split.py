@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from actors.core.errors import ExpressionError
 from actors.core.message import Message
-from actors.core.spec import Parts
+from actors.core.step import Parts
 from actors.steps.split import Split, SplitOptions
 from tests.actors.steps.stepping import Way, build, message
 

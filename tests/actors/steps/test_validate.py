@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from actors.core.spec import Verdict
+from actors.core.step import Verdict
 from actors.steps.validate import Validate, ValidateOptions
 from tests.actors.steps.stepping import Way, build, message
 

@@ -33,11 +33,16 @@ class Recorded:
 
     path: Path
     answers: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    turns: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
 
     def answer(self, method: str, path: str, body: Json, status: int = 200) -> None:
         """Answer like this from now on."""
         self.answers[method, path] = (status, json.dumps(body).encode())
+
+    def answers_in_turn(self, method: str, path: str, *bodies: Json) -> None:
+        """Answer like this once each."""
+        self.turns[method, path] = [json.dumps(body).encode() for body in bodies]
 
     def answer_raw(self, method: str, path: str, body: bytes, status: int = 200) -> None:
         self.answers[method, path] = (status, body)
@@ -65,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
         recorded.asked.append(Asked(self.command, path, dict(parse_qsl(url.query)), json.loads(body) if body else None))
         unknown = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": f"there is no {path}"}
         status, answer = recorded.answers.get((self.command, path), (404, json.dumps(unknown).encode()))
+        if turns := recorded.turns.get((self.command, path)):
+            status, answer = 200, turns.pop(0)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))

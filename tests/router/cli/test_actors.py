@@ -1,5 +1,6 @@
 """`router ps` and `router mailbox`, against recorded answers."""
 
+import time
 from typing import Any
 
 import pytest
@@ -98,7 +99,7 @@ def test_ps_shows_what_runs_and_what_waits(shop: Recorded, cli: Cli) -> None:
         "to-crm    suspended   0/1000          1        11          5      2         0     3       –         0",
         "",
         "crm is unavailable: connection refused",
-        r"pdf is failed: ValueError: \x1b[31mboom",
+        r"pdf is failed, after 5 restarts (`router restart pdf` revives it): ValueError: \x1b[31mboom",
         "to-crm has 1,234 messages more, in its journal alone",
     ]
 
@@ -133,6 +134,30 @@ def test_ps_is_loud_about_a_ledger_that_does_not_balance(control: Recorded, cli:
     control.answer("GET", "/v1/router", ROUTER)
     show(control, [], [route("r", ledger={"accepted": 1, "difference": 1})])
     assert "r has a ledger that differs by 1: messages were lost, which is a defect" in cli("ps").output
+
+
+def test_ps_says_who_paused_what_and_what_was_restarted_and_why(control: Recorded, cli: Cli) -> None:
+    control.answer("GET", "/v1/router", ROUTER)
+    pause = {"state": "paused", "who": "uid 1000 (anna)", "why": "the provider asked for it", "at": time.time() - 125}
+    show(
+        control,
+        [
+            actor("crm", pause=pause, available=False, unavailable_why="crm is paused"),
+            actor("fax", restarts=2, last_error="OSError: no line"),
+            actor("sms", "restarting", restarts=1, why="OSError: no line", last_error="OSError: no line"),
+        ],
+        [route("r", pause={**pause, "state": "drained", "why": ""}, on_hold=1)],
+    )
+    output = cli("ps").output.splitlines()
+    assert [line.split()[2] for line in output[3:6]] == ["paused", "ready", "restarting"]
+    assert output[8].split()[1] == "drained"
+    assert output[10:] == [
+        "crm is paused by uid 1000 (anna), for 2m 5s: the provider asked for it",
+        "fax was restarted 2 times, the last time for: OSError: no line",
+        "sms is restarting, after 1 restart: OSError: no line",
+        "r has 1 message on hold: `router mailbox` shows which, --release lets them go",
+        "r is drained by uid 1000 (anna), for 2m 5s",
+    ]
 
 
 @pytest.mark.parametrize(

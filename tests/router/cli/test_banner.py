@@ -1,6 +1,7 @@
 """What `router start` prints once it runs."""
 
 import json
+from dataclasses import replace
 
 from router.cli.banner import Banner, NotReady
 from router.cli.example import Example
@@ -36,6 +37,19 @@ def test_people_read_what_listens_and_what_is_ready() -> None:
         "",
         "Ctrl-C drains and stops.",
     ]
+
+
+def test_which_revision_goes_on_stands_first() -> None:
+    """Nobody shall look for it."""
+    banner = replace(BANNER, remark="revision 3 (swap by ana) goes on")
+    assert list(banner.lines())[:3] == ["shop is running, process 4711", "revision 3 (swap by ana) goes on", ""]
+    assert banner.as_dict()["remark"] == "revision 3 (swap by ana) goes on"
+
+
+def test_a_file_that_is_watched_is_named() -> None:
+    """Whoever edits it shall not be surprised."""
+    banner = replace(BANNER, watching="topology.yaml")
+    assert "  watching  topology.yaml" in banner.lines()
 
 
 def test_machines_read_the_same() -> None:

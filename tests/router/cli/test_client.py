@@ -130,6 +130,27 @@ def answering(path: Path, answer: bytes | None) -> tuple[threading.Thread, threa
     return thread, done
 
 
+def test_an_answer_that_goes_on_comes_line_by_line(nowhere: Path) -> None:
+    """Empty lines say only that the router is there; one that breaks off is told."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    thread, _ = answering(Path("c.sock"), head + b'8\r\n{"n": 1}\r\n2\r\n\n\n\r\n9\r\n{"n": 2}\n\r\n0\r\n\r\n')
+    assert list(Client(Path("c.sock")).lines("tap", where="x")) == [{"n": 1}, {"n": 2}]
+    thread.join(DEADLINE_S)
+    Path("c.sock").unlink()
+    thread, _ = answering(Path("c.sock"), head + b'9\r\n{"n": 1}\n\r\n')
+    lines = Client(Path("c.sock")).lines("tap")
+    assert next(lines) == {"n": 1}
+    with pytest.raises(Failure, match="hung up"):
+        next(lines)
+    thread.join(DEADLINE_S)
+
+
+def test_an_answer_that_does_not_begin_is_a_failure(control: Recorded) -> None:
+    """As with any other."""
+    with pytest.raises(Failure, match="there is no /v1/tap"):
+        list(Client(control.path).lines("tap"))
+
+
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", b"SSH-2.0-x\r\n\r\n"])
 def test_a_router_that_ends_in_mid_answer_is_told(nowhere: Path, answer: bytes) -> None:
     """It was stopped while it was asked."""

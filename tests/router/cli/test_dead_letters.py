@@ -107,17 +107,59 @@ def test_what_failed_again_is_told_and_fails_the_command(letters: Recorded, cli:
     """Each with its reason."""
     letters.answer("POST", REPLAY, {"replayed": 1, "failed": [{"id": "d2", "why": "still 404"}], "left": 0})
     ended = cli("dead-letters", "replay", "d1", "d2")
-    assert (ended.code, ended.output, ended.errors) == (1, "1 replayed, 1 failed again\n", "  d2: still 404\n")
+    assert (ended.code, ended.output, ended.errors) == (1, "1 replayed, 1 failed\n", "  d2: still 404\n")
     assert cli("dead-letters", "replay", "d1", "--json").code == 1
 
 
-@pytest.mark.parametrize("rest", [{"left": 5, "more": False}, {"left": 0, "more": True}])
-def test_a_replay_of_too_many_says_that_some_are_left(letters: Recorded, cli: Cli, rest: Json) -> None:
-    """A request has its bounds; the exit code keeps a script from believing that all was done."""
-    letters.answer("POST", REPLAY, {"replayed": 1000, "failed": [], **rest})
-    ended = cli("dead-letters", "replay", "--all", "--yes")
-    assert ended.code == 1
-    assert "the same command goes on with them" in ended.errors
+def test_what_a_request_has_left_is_asked_for_again_behind_the_last(letters: Recorded, cli: Cli) -> None:
+    """A request has its bounds; what became a dead letter since the command began is not meant."""
+    page = {"dead_letters": [letter(40)], "total": 40}
+    letters.answer("GET", LIST, page)
+    letters.answers_in_turn(
+        "POST",
+        REPLAY,
+        {"replayed": 18, "failed": [], "left": 2, "more": True, "last": "d18"},
+        {"replayed": 21, "failed": [{"id": "d39", "why": "still 404"}], "left": 0, "more": False, "last": "d40"},
+    )
+    ended = cli("dead-letters", "replay", "--all", "--yes", "--json")
+    assert (ended.code, ended.json["replayed"], ended.json["left"]) == (1, 39, 0)
+    assert [asked.body.get("after") for asked in letters.asked[1:]] == [None, "d18"]
+    assert {asked.body["through"] for asked in letters.asked[1:]} == {"d40"}
+
+
+def test_what_a_router_cannot_even_begin_is_left_and_fails_the_command(letters: Recorded, cli: Cli) -> None:
+    """The exit code keeps a script from believing that all was done."""
+    letters.answer("POST", REPLAY, {"replayed": 0, "failed": [], "left": 2, "more": False, "last": None})
+    for which in (("--all", "--yes"), ("d1", "d2")):
+        ended = cli("dead-letters", "replay", *which)
+        assert (ended.code, ended.output) == (1, "0 replayed\n")
+        assert "2 are left: the same command goes on with them" in ended.errors
+
+
+def test_many_failures_are_counted_by_their_reasons(letters: Recorded, cli: Cli) -> None:
+    failed = [{"id": f"d{number}", "why": f"dead letter d{number} failed again: 404"} for number in range(30)]
+    letters.answer("POST", REPLAY, {"replayed": 0, "failed": failed, "left": 0, "more": False, "last": "d30"})
+    assert cli("dead-letters", "replay", "--all", "--yes").errors == "    30 × dead letter failed again: 404\n"
+
+
+def test_how_far_it_has_come_is_drawn_in_a_terminal(
+    letters: Recorded, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    letters.answer("GET", LIST, {"dead_letters": [letter(30)], "total": 30})
+    letters.answers_in_turn(
+        "POST", DROP, {"dropped": 20, "more": True, "last": "d20"}, {"dropped": 10, "more": False, "last": "d30"}
+    )
+    assert cli("dead-letters", "drop", "--all", "--yes").output == "30 dropped\n"
+    drawn = terminal.getvalue().split("\r")
+    assert drawn == [
+        "",
+        f"{'░' * 30} 0 of 30 dropped",
+        f"{'█' * 20}{'░' * 10} 20 of 30 dropped",
+        f"{'█' * 30} 30 of 30 dropped",
+        "\x1b[K",
+    ]
 
 
 def test_all_is_done_after_a_yes(letters: Recorded, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,15 +168,17 @@ def test_all_is_done_after_a_yes(letters: Recorded, cli: Cli, monkeypatch: pytes
     ended = cli("dead-letters", "drop", "--all")
     assert (ended.code, ended.output) == (0, "2 dropped\n")
     assert "drop 2 dead letters? [y/N]" in ended.errors
-    assert letters.asked[-1].body == {"filter": {}}
+    assert letters.asked[-1].body == {"filter": {}, "limit": 20, "through": "d2"}
 
 
 def test_a_filter_narrows_all(letters: Recorded, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The question says that it is not all of them."""
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     ended = cli("dead-letters", "replay", "--all", "--route", "to-crm", "--since", "1d")
-    assert "replay those that match, of 2 dead letters? [y/N]" in ended.errors
-    assert letters.asked[-1].body == {"filter": {"route": "to-crm", "since": "1d"}, "as": "original"}
+    assert "replay 2 dead letters that match? [y/N]" in ended.errors
+    chosen = {"route": "to-crm", "since": "1d"}
+    assert letters.asked[0].query == {**chosen, "limit": "1"}
+    assert letters.asked[-1].body == {"filter": chosen, "limit": 20, "through": "d2", "as": "original"}
 
 
 def test_nothing_is_done_after_a_no(letters: Recorded, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,4 +196,4 @@ def test_where_nobody_can_be_asked_yes_is_needed(letters: Recorded, cli: Cli, mo
     assert ended.code == 1
     assert "--yes does it without asking" in ended.errors
     assert cli("dead-letters", "drop", "--all", "--yes").output == "2 dropped\n"
-    assert [asked.method for asked in letters.asked] == ["GET", "POST"]
+    assert [asked.method for asked in letters.asked] == ["GET", "GET", "POST"]

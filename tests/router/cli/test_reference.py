@@ -91,6 +91,20 @@ class Outer(Options):
     """In order."""
 
 
+class Other(Options):
+    """Another mapping in the same place."""
+
+    name: str
+    """What it is called."""
+
+
+class Either(Options):
+    """A model with one of two mappings."""
+
+    way: Inner | Other
+    """By token or by name."""
+
+
 class Short(RootModel[str | Outer]):
     """Written short, or in full."""
 
@@ -103,6 +117,16 @@ def test_options_of_models_in_models_have_dotted_names() -> None:
     assert rows["inner.kinds"] == Row("inner.kinds", "list of text", '`["a"]`', "What it takes, in words.", False)
     assert rows["cases[].token"].required
     assert rows["boxes.NAME.capacity"].type == "whole number, 1 to 1,000,000"
+
+
+def test_of_two_mappings_the_options_of_both_are_there_and_none_is_required() -> None:
+    """Which of them are depends on which mapping it is."""
+    assert [(row.name, row.required) for row in rows_of(Either)] == [
+        ("way", True),
+        ("way.token", False),
+        ("way.kinds", False),
+        ("way.name", False),
+    ]
 
 
 @pytest.mark.parametrize(("model", "value"), [(Outer, ""), (Short, "text"), (RootModel[int], "whole number")])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,12 @@ from actors.core.actor import AsyncioActor
 from actors.core.errors import DeliveryError
 from actors.core.message import Message, Reply
 from actors.core.spec import Context, Options, endpoint
+from actors.steps.filter import Filter
+from actors.steps.split import Split
 from router.catalog import Catalog
+from router.control.message_documents import ProblemDocument
+from router.control.openapi import statuses_of
+from router.control.operation import Operation
 from router.control.server import ControlServer
 from router.engine import Engine
 from router.topology.check import check
@@ -86,7 +93,7 @@ class Sink(AsyncioActor):
 
 def topology_of(text: str, *, settings: str = "", path: Path = Path("/t/sample.yaml")) -> Topology:
     """The topology of a file that has its first lines; `settings` begin with a comma."""
-    catalog = Catalog(endpoints=[Door, Sink])
+    catalog = Catalog(endpoints=[Door, Sink], steps=[Filter, Split])
     topology, problems = check(HEAD % settings + text, path=path, catalog=catalog, environ={})
     assert topology is not None, "\n".join(map(render, problems))
     return topology
@@ -109,8 +116,23 @@ class Answered:
         return str(self.document["detail"])
 
 
+def fits(operations: Iterable[Operation], method: str, path: str, status: int, document: Any) -> None:
+    """Whether what was answered is what the operation says of itself: every test of an answer is one of that too."""
+    for operation in operations:
+        shape = re.sub(r"{\w+}", "[^/]+", operation.path)
+        if operation.method == method and re.fullmatch(shape, path):
+            answer = operation.answers.get(status)
+            if answer is None:
+                assert status in statuses_of(operation), f"{operation.path} does not say that it may answer {status}"
+                answer = ProblemDocument
+            assert not isinstance(answer, str)
+            answer.model_validate(document)
+
+
 class Client:
-    """Talks to the API over its socket."""
+    """Talks to the API over its socket, or with another session at another `url`."""
+
+    url = "http://router"
 
     def __init__(self, session: aiohttp.ClientSession, router: SampleRouter) -> None:
         self._session = session
@@ -125,11 +147,13 @@ class Client:
 
     async def ask(self, method: str, path: str, **options: Any) -> Answered:
         timeout = aiohttp.ClientTimeout(DEADLINE_S)
-        async with self._session.request(method, f"http://router{path}", timeout=timeout, **options) as response:
+        async with self._session.request(method, f"{self.url}{path}", timeout=timeout, **options) as response:
             text = await response.text()
             document = None
             if response.content_type in ("application/json", "application/problem+json") and text:
                 document = await response.json(content_type=None)
+            if document is not None:
+                fits(self.control.operations, method, response.url.raw_path, response.status, document)
             return Answered(response.status, response.headers, text, document)
 
     async def get_until(self, path: str, holds: Callable[[Any], object]) -> Any:
@@ -144,6 +168,14 @@ class Client:
 class SampleRouter:
     engine: Engine
     control: ControlServer
+
+
+class Changing(Engine):
+    """Later texts may name the types of the sample router."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        load = partial(check, catalog=Catalog(endpoints=[Door, Sink], steps=[Filter, Split]), environ={})
+        super().__init__(*arguments, **options, load=lambda text, path: load(text, path=path))
 
 
 @asynccontextmanager

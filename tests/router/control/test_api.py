@@ -38,6 +38,7 @@ def test_the_router_says_what_it_is(run: Run) -> None:
         assert router["topology"] == "/t/sample.yaml"
         assert router["state_dir"] == state_dir
         assert router["listening"] == [{"what": "control", "address": f"{state_dir}/control.sock"}]
+        assert router["connections"] == []
         assert router["journal"] == {"rows": 0, "bytes": 0}
         assert (router["dead_letters"], router["drain_timeout_s"], router["stopping"]) == (0, 0.0, False)
         assert router["uptime_s"] >= 0

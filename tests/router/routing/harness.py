@@ -27,6 +27,7 @@ from router.routing.choose import Chooser, OnUnknown, RetryPolicy, always
 from router.routing.outlet import SourceOutlet
 from router.routing.plan import RoutePlan
 from router.routing.route import Route, RouteActor
+from router.routing.trail import Trail
 from router.store.dead_letters import DeadLetter, DeadLetters
 from router.store.journal import Journal
 from router.store.schema import SCHEMA
@@ -85,6 +86,7 @@ class System:
         self.database = Database(path, schema=SCHEMA, lazy_delay_s=NEVER_S)
         self.journal = Journal(self.database, max_bytes=max_bytes)
         self.dead_letters = DeadLetters(self.database, self.journal)
+        self.trail = Trail(clock=self.clock)
         self.scripts: dict[str, Script] = {}
         self.routes: dict[str, Route] = {}
         self.outlets: dict[str, SourceOutlet] = {}
@@ -151,6 +153,7 @@ class System:
             clock=self.clock,
             events=self.events,
             random=lambda: 0.5,
+            trail=self.trail,
         )
         self.routes[name] = route
         for source in sources:
@@ -245,6 +248,8 @@ class System:
             balance = route.balance()
             assert balance.difference == 0, f"{route.name}: {balance}"
             assert min(balance.outcomes.values()) >= 0
+            timed = sum(route.endings.histogram(self.clock.now()).counts)
+            assert timed == sum(balance.outcomes.values()), f"{route.name}: {timed} in the histogram"
         lost = [event for event in self.seen if isinstance(event, MessageLost)]
         assert not lost, lost
 
@@ -314,7 +319,7 @@ class System:
         for script in self.scripts.values():
             script.let_go()
         for route in self.routes.values():
-            route.intake.closing = True
+            route.intake.close()
         await self.supervisor.stop_all()
         for route in self.routes.values():
             route.close()

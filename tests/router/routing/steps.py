@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from actors.core.message import Message
-from actors.core.spec import HOLD, Parts, Passage, StepResult
+from actors.core.step import HOLD, Parts, Passage, StepResult
 
 Step = Callable[[Message, Passage], StepResult | Awaitable[StepResult]]
 

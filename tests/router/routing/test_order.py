@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.core.message import Message
-from actors.core.spec import FILTERED
+from actors.core.step import FILTERED
 from tests.loop import Run
 from tests.router.routing.harness import retry, system
 from tests.router.routing.steps import Holds, splits

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from actors.core.errors import BackPressureError
 from actors.core.limits import Limiter
 from actors.core.message import Message
-from actors.core.spec import Parts
+from actors.core.step import Parts
 from router.routing.plan import RoutePlan
 from tests.loop import Run
 from tests.router.routing.harness import System, Ticket, retry, system

@@ -9,7 +9,7 @@ import pytest
 from actors.core.errors import DeliveryError, ExpressionError
 from actors.core.limits import Limiter
 from actors.core.message import Message
-from actors.core.spec import DEDUPLICATED, FILTERED, Passage, StepResult, Verdict
+from actors.core.step import DEDUPLICATED, FILTERED, Passage, StepResult, Verdict
 from tests.loop import Run
 from tests.router.routing.harness import retry, system
 from tests.router.routing.steps import Holds, appends, crashes_on

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.kit.database import Database
+from router.store.audit import Audit
 from router.store.dead_letters import DeadLetter, DeadLetters
 from router.store.journal import Journal, Row
+from router.store.pauses import Pauses
 from router.store.reservations import Reservations
+from router.store.revisions import Revisions
 from router.store.schema import SCHEMA
 
 NEVER_S = 3600.0
@@ -21,6 +24,9 @@ class Store:
     journal: Journal
     dead_letters: DeadLetters
     reservations: Reservations
+    revisions: Revisions
+    audit: Audit
+    pauses: Pauses
 
     async def append(self, route: str, message: bytes) -> int:
         """Append and wait for the commit."""
@@ -63,7 +69,11 @@ async def opened(path: Path, *, max_bytes: int = 1 << 30, now: float = 0.0) -> A
         await dead_letters.open()
         reservations = Reservations(database)
         await reservations.open(now=now)
-        yield Store(database, journal, dead_letters, reservations)
+        revisions = Revisions(database)
+        await revisions.open()
+        pauses = Pauses(database)
+        await pauses.open()
+        yield Store(database, journal, dead_letters, reservations, revisions, Audit(database), pauses)
     finally:
         await database.close()
 

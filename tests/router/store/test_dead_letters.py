@@ -43,6 +43,19 @@ def test_ids_are_short_and_never_given_twice(run: Run, tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_ids_are_found_between_two_of_them_the_oldest_first(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path / "x.db") as store:
+            for route in ("a", "b", "a", "a", "a"):
+                await add(store, letter(route=route))
+            store_ids, chosen = store.dead_letters.ids, DeadLetterFilter(route="a")
+            assert await store_ids(chosen, limit=9) == ["d1", "d3", "d4", "d5"]
+            assert await store_ids(chosen, limit=2, after="d1") == ["d3", "d4"]
+            assert await store_ids(chosen, limit=9, after="d1", through="d4") == ["d3", "d4"]
+
+    run(scenario())
+
+
 def test_a_message_moves_out_of_the_journal_in_one_transaction(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path / "x.db") as store:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors.core.errors import StateDirError
-from router.store.state_dir import FORMAT, SOCKET_PATH_BYTES, StateDir
+from router.store.state_dir import FORMAT, KEY_BYTES, SOCKET_PATH_BYTES, StateDir
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 20.0
@@ -174,3 +174,28 @@ def test_a_socket_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
     assert len(os.fsencode(fits.control_socket)) == SOCKET_PATH_BYTES
     with pytest.raises(StateDirError, match="108 bytes, and a socket's may have 107"):
         StateDir(Path("/" + "x" * room)).control_socket  # noqa: B018  # a property that raises
+
+
+def test_its_key_is_private_and_stays_the_same(tmp_path: Path) -> None:
+    with StateDir(tmp_path / "state") as state:
+        key = state.key()
+        assert len(key) == KEY_BYTES
+        assert state.key() == key
+        assert (tmp_path / "state" / "key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "state" / "key").chmod(0o644)
+    with StateDir(tmp_path / "state") as state:
+        assert state.key() == key
+        assert (tmp_path / "state" / "key").stat().st_mode & 0o777 == 0o600
+    with StateDir(tmp_path / "another") as state:
+        assert state.key() != key
+
+
+@pytest.mark.parametrize("content", ["", "00ff", "no key at all"])
+def test_a_damaged_key_is_refused_with_what_to_do(tmp_path: Path, content: str) -> None:
+    with StateDir(tmp_path / "state") as state:
+        state.key()
+        (tmp_path / "state" / "key").write_text(content)
+        with pytest.raises(StateDirError, match=r"key is not a key that was made here\. Delete it"):
+            state.key()
+        (tmp_path / "state" / "key").unlink()
+        assert len(state.key()) == KEY_BYTES

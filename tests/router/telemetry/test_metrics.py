@@ -10,14 +10,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from actors.core.events import AttemptFailed, Events, MessageDeadLettered, MessageLost, RouteSuspended
+from actors.core.events import AttemptFailed, ChangeEnded, Events, MessageDeadLettered, MessageLost, RouteSuspended
 from actors.core.message import OUTCOMES
 from router.telemetry.families import reference
 from router.telemetry.metrics import RouterCollector
 from router.telemetry.mqtt import REFERENCE as MQTT
 from router.telemetry.reading import EventCounts
 from tests.loop import Run
-from tests.router.control.sample_router import running
+from tests.router.control.sample_router import HEAD, Changing, running
 
 TOPOLOGY = """
 actors:
@@ -114,10 +114,11 @@ def test_everything_in_the_reference_is_scraped_and_the_reverse(run: Run) -> Non
             await client.post("/v1/actors/door/messages", {"data": 1, "wait": True, "timeout_s": 0.01})
             await client.get_until("/v1/actors/to-never", lambda route: route["ledger"]["dead_lettered"] == 1)
             await client.get_until("/v1/actors/to-ill", lambda route: route["retrying"] == 1)
-            scraped = Samples(parse((await client.get("/metrics")).text)).names
+            names = Samples(parse((await client.get("/metrics")).text)).names
+        scraped = {re.sub("_(bucket|sum|count)$", "", name) for name in names}
         known = {name for name, _, _, _ in reference()}
         assert scraped <= known
-        events = {"router_route_suspensions_total"}
+        events = {"router_route_suspensions_total", "router_changes_total", "router_changes_gap_seconds_total"}
         assert known - scraped == events | {name for name, _, _, _ in MQTT}
 
     run(scenario())
@@ -188,6 +189,50 @@ def test_the_collector_can_be_registered_elsewhere(run: Run) -> None:
     run(scenario())
 
 
+def test_latencies_are_a_histogram_of_all_that_have_ended(run: Run) -> None:
+    """Each once, however often somebody scrapes; its count is what the ledger says has ended."""
+
+    async def scenario() -> None:
+        async with running(TOPOLOGY) as client:
+            for _ in range(3):
+                await client.post("/v1/actors/door/messages", {"data": 1, "wait": True, "timeout_s": 0.01})
+                await client.get("/metrics")
+            await client.get_until("/v1/actors/to-never", lambda route: route["ledger"]["dead_lettered"] == 3)
+            samples = Samples(parse((await client.get("/metrics")).text))
+        latency = "router_route_latency_seconds"
+        for route, ended in (("to-well", 3), ("to-never", 3), ("to-ill", 0)):
+            assert samples.value(f"{latency}_count", route=route) == ended
+            assert samples.value(f"{latency}_bucket", route=route, le="+Inf") == ended
+            assert samples.value(f"{latency}_bucket", route=route, le="10.0") == ended
+        assert 0 < samples.value(f"{latency}_sum", route="to-never") < 10
+
+    run(scenario())
+
+
+def test_changes_and_pauses_are_told_and_what_is_gone_has_no_series(run: Run) -> None:
+    smaller = "actors: {door: {type: door}, well: {type: sink}}\nroutes: {to-well: {from: door, to: well}}\n"
+
+    async def scenario() -> None:
+        async with running(TOPOLOGY, engine=Changing) as client:
+            await client.post("/v1/actors/to-ill/pause", {})
+            before = Samples(parse((await client.get("/metrics")).text))
+            await client.post("/v1/actors/door/messages", {"data": 1})
+            wanted = {"text": HEAD % "" + smaller, "path": "/t/sample.yaml"}
+            assert (await client.post("/v1/apply", {**wanted, "base": 99})).status == 409
+            assert (await client.post("/v1/apply", wanted)).status == 200
+            after = Samples(parse((await client.get("/metrics")).text))
+        assert before.value("router_route_paused", route="to-ill", state="paused") == 1
+        assert before.value("router_route_paused", route="to-ill", state="drained") == 0
+        assert before.value("router_route_paused", route="to-well", state="paused") == 0
+        assert after.value("router_changes_total", action="apply", outcome="done") == 1
+        assert after.value("router_changes_total", action="apply", outcome="failed") == 1
+        assert after.value("router_revision") == before.value("router_revision") + 1
+        assert after.labels("route") == {"to-well"}
+        assert after.labels("actor") == {"door", "well"}
+
+    run(scenario())
+
+
 def test_events_are_counted_by_what_the_topology_bounds() -> None:
     events = Events()
     counts = EventCounts(events)
@@ -211,8 +256,12 @@ def test_routes_that_are_gone_are_forgotten() -> None:
         events.emit(AttemptFailed(route, "t", "m", 1, "connect", "no", None))
         events.emit(RouteSuspended(route, "t", "away"))
         events.emit(MessageDeadLettered(route, "t", "m", "connect", "no"))
-    counts.forget_others({"new": None})
+    events.emit(AttemptFailed("new", "gone", "m", 1, "connect", "no", None))
+    events.emit(ChangeEnded("apply", 2, 1.0, 3, (("t", 0.5), ("gone", 0.1))))
+    counts.forget_others({"new": None}, {"t": None})
     assert counts.attempt_failures == {("new", "t", "connect"): 1}
+    assert counts.gaps == {"t": 0.5}
+    assert counts.moved == 3
     assert counts.suspensions == {"new": 1}
     assert counts.dead_lettered == {("new", "connect"): 1}
 

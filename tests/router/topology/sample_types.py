@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import pykka
 from pydantic import Field, RootModel, model_validator
 
-from actors.core.spec import Options, endpoint, step
+from actors.core.spec import Options, endpoint
+from actors.core.step import step
 from actors.kit.expressions import Expression, Template
 from actors.kit.secrets import Secret
 from actors.kit.units import Duration

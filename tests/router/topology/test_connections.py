@@ -8,7 +8,8 @@ from typing import Annotated
 import pytest
 
 from actors.core.actor import AsyncioActor
-from actors.core.spec import ConnectionContext, ConnectionTo, Context, Options, connection, endpoint
+from actors.core.connection import ConnectionContext, ConnectionTo, connection
+from actors.core.spec import Context, Options, endpoint
 from router.catalog import Catalog
 from router.topology.check import check
 from router.topology.schema import json_schema

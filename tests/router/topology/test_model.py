@@ -9,9 +9,10 @@ from pydantic import BaseModel
 
 from actors.kit.expressions import Expression, Template
 from actors.kit.units import Duration, Percentage, Size
-from router.topology import model, settings
-from router.topology.model import All, Case, Match, One, RouteDefinition
+from router.topology import model, settings, target
+from router.topology.model import RouteDefinition
 from router.topology.settings import Address
+from router.topology.target import All, Case, Match, One, Split
 from tests.router.topology.checking import topology_of
 from tests.router.topology.sample_types import PostOptions
 
@@ -86,6 +87,17 @@ def test_a_match_has_its_cases_in_order() -> None:
     )
 
 
+def test_a_split_has_its_weights_and_its_key() -> None:
+    found = route("{from: in, to: {split: {out: 90, sink: 0.5}, by: '{{ data.from }}'}}")
+    assert found.to == Split(weights={"out": 90.0, "sink": 0.5}, by=Template("{{ data.from }}"))
+    assert route("{from: in, to: {split: {sink: 1, out: 2}}}").to == Split(weights={"out": 2, "sink": 1})
+
+
+def test_a_weight_may_stand_in_a_variable() -> None:
+    found = route("{from: in, to: {split: {out: '${W:-90}', sink: 10}}}")
+    assert found.to == Split(weights={"out": 90, "sink": 10})
+
+
 def test_an_actor_has_its_type_its_options_and_what_every_actor_has() -> None:
     actor = topology_of(ACTORS).actors["in"]
     assert (actor.name, actor.type, actor.spec.name) == ("in", "door", "door")
@@ -125,13 +137,14 @@ settings:
   drain_timeout: 5s
   log: {format: json, level: debug}
   redact: [phone]
-  retention: {dead_letters: {age: 1d, size: 1MiB}}
+  retention: {dead_letters: {age: 1d, size: 1MiB}, history: {count: 50}}
   journal: {size: 2MiB}
 """).settings
     assert found.observe is not None
     assert found.observe.listen == Address("::1", 9464)
     assert str(found.observe.listen) == "[::1]:9464"
     assert (found.journal.size, found.retention.dead_letters.age) == (Size("2MiB"), Duration("1d"))
+    assert (found.retention.history.count, settings.Settings().retention.history.count) == (50, 1000)
 
 
 def test_groups_name_actors_in_their_order() -> None:
@@ -177,7 +190,7 @@ def test_a_number_from_the_environment_may_be_a_string_where_one_is_wanted() -> 
 
 MODELS = [
     value
-    for module in (model, settings)
+    for module in (model, settings, target)
     for value in vars(module).values()
     if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == module.__name__
 ]

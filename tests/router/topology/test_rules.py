@@ -60,12 +60,48 @@ def routes(*lines: str, actors: str = ACTORS) -> list[str]:
         ("{from: in}", "r1 | missing key 'to' in route 'r1'"),
         ("{from: [], to: out}", "from | 'from' should have at least 1 item, not 0"),
         ("{from: in, to: []}", "to | 'to' should have at least 1 item, not 0"),
-        ("{from: in, to: 5}", "5 | 'to': expected an actor, a list of actors, or a mapping with 'match'"),
+        ("{from: in, to: 5}", "5 | 'to': expected an actor, a list of actors, or a mapping with 'match' or 'split'"),
         (
-            "{from: in, to: {split: {out: 1}}}",
-            "to | 'to': expected an actor, a list of actors, or a mapping with 'match'",
+            "{from: in, to: {actor: out}}",
+            "to | 'to': expected an actor, a list of actors, or a mapping with 'match' or 'split'",
         ),
-        ("{from: in, to: {actor: out}}", "to | 'to': expected an actor, a list of actors, or a mapping with 'match'"),
+        ("{from: in, to: {split: {out: 9, snk: 1}}}", "snk | unknown actor 'snk' (did you mean 'sink'?)"),
+        (
+            "{from: in, to: {split: {sink: 9, in: 1}}}",
+            "in | actor 'in' is used as a target, and is no target (its type is 'door')",
+        ),
+        ("{from: in, to: {split: {out: 1}}, fallback: out}", "out | 'out' is the target itself, and no fallback"),
+        ("{from: in, to: {split: {out: 0}}}", "split | 'split' should have at least one weight above zero"),
+        ("{from: in, to: {split: {}}}", "split | 'split' should have at least 1 item, not 0"),
+        ("{from: in, to: {split: {out: -1}}}", "-1 | 'out' should be greater than or equal to 0"),
+        ("{from: in, to: {split: {out: 1000001}}}", "1000001 | 'out' should be less than or equal to 1000000"),
+        ("{from: in, to: {split: {out: .inf}}}", ".inf | 'out' should be a finite number"),
+        (
+            "{from: in, to: {split: {out: '9', sink: 1}}}",
+            "'9' | 'out' should be a number, not a string (without quotes: 9)",
+        ),
+        ("{from: in, to: {split: {out: true}}}", "true | 'out' should be a number, not true or false"),
+        ("{from: in, to: {split: [out]}}", "split | 'split' should be a mapping, not a list"),
+        ("{from: in, to: {by: '{{ data.a }}'}}", "to | missing key 'split' in 'to'"),
+        ("{from: in, to: {split: {out: 1}, bye: x}}", "bye | unknown key 'bye' in 'to' (did you mean 'by'?)"),
+        (
+            "{from: in, to: {split: {out: 1}, by: '{{ dta.a }}'}}",
+            "dta | 'by': unknown name 'dta' (did you mean 'data'?)",
+        ),
+        (
+            "{from: in, to: {split: {out: 9, sink: 1}, by: data.a}}",
+            "data.a | warning: 'by' is the same for every message, and so all go to one target of the split "
+            "(an expression stands in {{ }})",
+        ),
+        (
+            "{from: in, to: {split: {out: 9, sink: 1}}, order_by: same}",
+            "same | warning: 'order_by' is the same for every message, and so all go to one target of the split "
+            "(an expression stands in {{ }})",
+        ),
+        (
+            "{from: relay, to: {split: {out: 1, relay: 1}}}",
+            "relay | a cycle of routes that wait for each other: relay → r1 → relay ('durable: true' on one of them)",
+        ),
         ("{from: in, to: {match: [], else: out}}", "match | 'match' should have at least 1 item, not 0"),
         ("{from: in, to: {match: [{to: out}]}}", "{to: out} | missing key 'when' in entry 1 of 'match'"),
         (
@@ -112,6 +148,9 @@ def test_a_mistake_in_a_route_is_told_once(route: str, expected: str) -> None:
         "{from: [in, relay], to: [out, sink], fallback: relay, durable: true}",
         "{from: in, to: {match: [{when: data.a, to: out}, {when: data.b, to: sink}]}, fallback: sink}",
         "{from: in, to: out, dead_letter: sink, steps: }",
+        "{from: in, to: {split: {out: 90, sink: 0.5}, by: '{{ data.a }}'}, fallback: sink}",
+        "{from: in, to: {split: {out: 1, sink: 0}, by: ''}, order_by: same}",
+        "{from: in, to: {split: {out: 1, sink: 0}, by: same}}",
     ],
 )
 def test_what_is_right_is_not_told(route: str) -> None:

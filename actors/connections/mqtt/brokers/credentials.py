@@ -45,9 +45,21 @@ def settle(users: Mapping[str, Secret], *, anonymous: bool, kept: Path) -> Crede
     if anonymous:
         return Credentials()
     if not users:
-        return Credentials((_kept(kept),))
+        return Credentials((kept_login(kept) or _keep(kept),))
     named = tuple(Login(name, password.reveal()) for name, password in users.items())
     return Credentials(named if OWN_USER in users else (*named, _made()))
+
+
+def kept_login(path: Path) -> Login | None:
+    """The login that `settle` has kept in a file; None: there is none. Raises `RouterError` for any other content."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        path.chmod(0o600)
+        return Login(str(found["username"]), str(found["password"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RouterError(f"{path} does not hold a broker's username and password: {error}. Remove it.") from error
 
 
 def password_file(credentials: Credentials) -> str:
@@ -77,14 +89,7 @@ def _made() -> Login:
     return Login(OWN_USER, secrets.token_urlsafe(PASSWORD_BYTES))
 
 
-def _kept(path: Path) -> Login:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        path.chmod(0o600)
-        return Login(str(found["username"]), str(found["password"]))
-    except FileNotFoundError:
-        made = _made()
-        write_private(path, json.dumps({"username": made.username, "password": made.password}) + "\n")
-        return made
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RouterError(f"{path} does not hold a broker's username and password: {error}. Remove it.") from error
+def _keep(path: Path) -> Login:
+    made = _made()
+    write_private(path, json.dumps({"username": made.username, "password": made.password}) + "\n")
+    return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Final, Protocol
 
 OWN_USER: Final = "pointsman"
@@ -46,7 +47,7 @@ class Addresses:
     def __str__(self) -> str:
         said = [f"mqtt://{self.mqtt}"]
         if self.mqtt5 != self.mqtt:
-            said.append(f"mqtt://{self.mqtt5} (MQTT 5)")
+            said = [f"mqtt://{self.mqtt5} (MQTT 5)", f"{said[0]} (MQTT 3.1.1)"]
         if self.websocket is not None:
             said.append(f"ws://{self.websocket}")
         return ", ".join(said)
@@ -90,6 +91,11 @@ class HouseBroker(Protocol):
     @property
     def login(self) -> Login | None:
         """What the router logs in with; None where the broker lets everybody in. It must have been started."""
+        ...
+
+    @property
+    def credentials(self) -> Path | None:
+        """The file where others find `login`; None where it is in none."""
         ...
 
     @property

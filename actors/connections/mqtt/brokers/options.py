@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from actors.connections.mqtt.brokers.house_broker import Address
+from actors.core.option_problem import OptionProblem
 from actors.core.spec import Options
 from actors.kit.secrets import Secret
 
@@ -94,17 +93,7 @@ class HouseOptions(Options):
     """Save sessions and messages each second, and have them after a restart. `mosquitto:` does unless told not to."""
 
 
-@dataclass(frozen=True, slots=True)
-class HouseProblem:
-    """Something that a broker cannot keep, or should not do."""
-
-    path: tuple[str, ...]
-    """The option, by its keys."""
-    message: str
-    suggestion: str
-
-
-def problems(kind: HouseKind | None, options: HouseOptions, *, mqtt5: bool = False) -> Iterator[HouseProblem]:
+def problems(kind: HouseKind | None, options: HouseOptions, *, mqtt5: bool = False) -> Iterator[OptionProblem]:
     """What is wrong with a connection's options for its broker; `kind` is None for one outside the house.
 
     `mqtt5` says that every client is to use MQTT 5.
@@ -113,44 +102,30 @@ def problems(kind: HouseKind | None, options: HouseOptions, *, mqtt5: bool = Fal
         for name in HOUSE_OPTIONS:
             if name in options.model_fields_set:
                 message = "only a broker in the house takes it"
-                yield HouseProblem((name,), message, "set url to 'embedded:' or 'mosquitto:', or remove it")
+                yield OptionProblem((name,), message, "set url to 'embedded:' or 'mosquitto:', or remove it")
         return
     if kind == "embedded":
         if options.persistence:
             message = "the embedded broker keeps nothing over a restart"
-            yield HouseProblem(("persistence",), message, "set url to 'mosquitto:', which saves each second")
+            yield OptionProblem(("persistence",), message, "set url to 'mosquitto:', which saves each second")
         if mqtt5 and options.listen.websocket is not None:
             message = "the embedded broker speaks MQTT 3.1.1 over WebSocket, and no MQTT 5"
-            yield HouseProblem(("listen", "websocket"), message, "set url to 'mosquitto:', which speaks both")
+            yield OptionProblem(("listen", "websocket"), message, "set url to 'mosquitto:', which speaks both")
     if options.anonymous and options.users:
         message = "lets everybody in, while 'users' are given"
-        yield HouseProblem(("anonymous",), message, "remove one of them")
+        yield OptionProblem(("anonymous",), message, "remove one of them")
     yield from _listening(options)
 
 
-def _listening(options: HouseOptions) -> Iterator[HouseProblem]:
+def _listening(options: HouseOptions) -> Iterator[OptionProblem]:
     taken: dict[Address, str] = {}
     for name, address in options.listen.named().items():
         if options.anonymous and not address.is_loopback:
-            message = f"everybody who reaches {address} would be let in"
-            yield HouseProblem(
+            message = "everybody who reaches it would be let in"
+            yield OptionProblem(
                 ("listen", name), message, "give 'users' in place of 'anonymous', or listen on 127.0.0.1"
             )
         if address.port and address in taken:
-            message = f"{address} is where '{taken[address]}' listens"
-            yield HouseProblem(("listen", name), message, "give each a port of its own")
+            message = f"'{taken[address]}' listens there"
+            yield OptionProblem(("listen", name), message, "give each a port of its own")
         taken[address] = name
-
-
-def refuse(found: Iterator[HouseProblem], model: type[Options], given: Any = None) -> None:
-    """Raise what was found, if anything, as one pydantic error with a place for each; for use in a validator."""
-    details = [
-        InitErrorDetails(
-            type=PydanticCustomError("house", "{reason}", {"reason": each.message, "suggestion": each.suggestion}),
-            loc=each.path,
-            input=given,
-        )
-        for each in found
-    ]
-    if details:
-        raise ValidationError.from_exception_data(model.__name__, details)

@@ -8,19 +8,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import random as _random
 from typing import ClassVar, Final
 
 from actors.connections.mqtt.brokers import ports, process_table
 from actors.connections.mqtt.brokers.broker_process import BrokerProcess, end_leftover
+from actors.connections.mqtt.brokers.client_files import write_client_files
 from actors.connections.mqtt.brokers.credentials import Credentials, settle
 from actors.connections.mqtt.brokers.house_broker import Address, Addresses, Login
 from actors.connections.mqtt.brokers.options import HouseOptions
 from actors.connections.mqtt.brokers.probe import NotReadyError, probe
+from actors.core.connection import ConnectionContext
 from actors.core.errors import RouterError
 from actors.core.events import Notice
-from actors.core.spec import ConnectionContext
 from actors.kit.backoff import Backoff
+
+CREDENTIALS: Final = "credentials.json"
+"""Where in its directory the login of a broker is kept, if it is kept."""
 
 READY_TIMEOUT_S: Final = 15.0
 LOOK_S: Final = 0.02
@@ -113,6 +118,10 @@ class SupervisedBroker(ABC):
         return self._credentials.own
 
     @property
+    def credentials(self) -> Path | None:
+        return None if self.options.anonymous or self.options.users else self.directory / CREDENTIALS
+
+    @property
     def pid(self) -> int | None:
         return None if self._process is None or self._process.ended else self._process.pid
 
@@ -122,7 +131,7 @@ class SupervisedBroker(ABC):
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._credentials = settle(
-                self.options.users, anonymous=self.options.anonymous, kept=self.directory / "credentials.json"
+                self.options.users, anonymous=self.options.anonymous, kept=self.directory / CREDENTIALS
             )
             leftover = await end_leftover(self.directory, self._clock)
             if leftover is not None:
@@ -156,6 +165,8 @@ class SupervisedBroker(ABC):
 
     async def _launch_at(self, addresses: Addresses) -> BrokerProcess:
         self._alarmed = False
+        # The router's own login beside `users` is nobody else's.
+        write_client_files(self.directory, addresses.mqtt5, None if self.options.users else self.login)
         process = await BrokerProcess.spawn(
             self.prepare(addresses, self._credentials),
             death_signal=self.death_signal,
@@ -271,7 +282,9 @@ class SupervisedBroker(ABC):
         self._say(line, self.level(line))
 
     def _say(self, text: str, level: str) -> None:
-        fields = (("connection", self.name), ("pid", self.pid))
+        # The process that it is about, also where that has ended.
+        pid = () if self._process is None else (("pid", self._process.pid),)
+        fields = (("connection", self.name), *pid)
         self._events.emit(Notice(f"{self.program} of connection {self.name}: {text}", level, fields))
 
 

@@ -11,14 +11,13 @@ from actors.connections.mqtt.brokers.house_broker import Address
 from actors.connections.mqtt.brokers.options import (
     HouseKind,
     HouseOptions,
-    HouseProblem,
     parse_address,
     problems,
-    refuse,
 )
+from actors.core.option_problem import OptionProblem, refuse
 
 
-def found(kind: HouseKind | None, given: dict[str, Any], *, mqtt5: bool = False) -> list[HouseProblem]:
+def found(kind: HouseKind | None, given: dict[str, Any], *, mqtt5: bool = False) -> list[OptionProblem]:
     return list(problems(kind, HouseOptions.model_validate(given), mqtt5=mqtt5))
 
 

@@ -18,9 +18,9 @@ from actors.connections.mqtt.brokers.house_broker import Address, Addresses
 from actors.connections.mqtt.brokers.options import HouseOptions
 from actors.connections.mqtt.brokers.supervised_broker import Checks, SupervisedBroker
 from actors.core.clock import LoopClock
+from actors.core.connection import ConnectionContext
 from actors.core.errors import RouterError
 from actors.core.events import Events, Notice
-from actors.core.spec import ConnectionContext
 from actors.kit.backoff import Backoff
 from tests.loop import Run
 

@@ -78,9 +78,26 @@ def test_a_server_shows_no_password() -> None:
         {"url": "mqtt://h", "client_id": "a/b"},
         {"url": "mqtt://h", "keepalive": "0s"},
         {"url": "mqtt://h", "will": {"topic": "a/#"}},
+        {"url": "ws://h", "will": {"topic": "a", "delay": "1s"}},
+        {"url": "mqtts://h", "protocol": "3.1.1", "will": {"topic": "a", "delay": "1s"}},
     ],
 )
 def test_mistakes(wrong: dict[str, Any]) -> None:
     """Each one is a problem of the file."""
     with pytest.raises(ValidationError):
         options(**wrong)
+
+
+def test_a_mistake_is_at_its_option() -> None:
+    """Each of several, with what to do."""
+    with pytest.raises(ValidationError) as refused:
+        options(
+            url="mqtt://h", persistence=True, tls={"key": "k"}, protocol="3.1.1", will={"topic": "a", "delay": "1s"}
+        )
+    assert [error["loc"] for error in refused.value.errors()] == [
+        ("persistence",),
+        ("tls",),
+        ("tls", "key"),
+        ("will", "delay"),
+    ]
+    assert all(error["ctx"]["suggestion"] for error in refused.value.errors())

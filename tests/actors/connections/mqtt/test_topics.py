@@ -56,6 +56,15 @@ def test_values_stand_in_their_level() -> None:
     assert rendered("rooms/{{ data.room }}/{{ data.n }}", {"room": "a b", "n": 5}) == "rooms/a b/5"
 
 
+@pytest.mark.parametrize(
+    ("source", "filter_"),
+    [("a/b", "a/b"), ("a/{{ data.x }}/b", "a/+/b"), ("a/x-{{ data.x }}-{{ data.y }}", "a/+"), ("{{ data.x }}", "+")],
+)
+def test_its_filter_gets_whatever_is_published_by_it(source: str, filter_: str) -> None:
+    """A level is the most that a value can fill."""
+    assert TopicTemplate(source).filter == filter_
+
+
 @pytest.mark.parametrize("value", ["a/b", "+", "#", "a\0b", "", "/"])
 def test_values_that_lead_elsewhere_are_refused(value: str) -> None:
     """No repetition changes that."""

@@ -17,10 +17,10 @@ class Told:
     ends: list[int | str] = field(default_factory=list)
     """A reason code, or the reason of a failed attempt."""
 
-    def acknowledged(self, reason: int) -> None:
+    def acknowledged(self, publish: Publish, reason: int) -> None:
         self.ends.append(reason)
 
-    def failed(self, error: DeliveryError) -> None:
+    def failed(self, publish: Publish, error: DeliveryError) -> None:
         self.ends.append(error.reason)
 
 

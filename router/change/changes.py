@@ -1,0 +1,353 @@
+"""Changes of a running router, one at a time: each is a revision, tried, recorded, carried out and reported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from actors.core.errors import ControlError, StorageError
+from actors.core.events import ChangeEnded, ChangeFailed, Notice, RevisionSwitched
+from router.change import topology_file
+from router.change.assembly import Assembly
+from router.change.conservation import Conservation
+from router.change.diff import Diff, diff, differing
+from router.change.impact import Impact, impact
+from router.change.resume import choose, expanded_anew, refusal
+from router.change.swap import NotReadyError, Swap
+from router.store.revisions import Action, Revision
+from router.store.state_dir import StateDir
+from router.topology.edit import parse_targets, redirect
+from router.topology.fingerprint import fingerprint
+from router.topology.model import Topology
+from router.topology.problems import Problem, TopologyError
+
+Load = Callable[[str, Path], tuple[Topology | None, list[Problem]]]
+"""Checks a text as if it were the content of a file, and says all its problems."""
+
+ROUTER: Final = "router"
+"""Who does what nobody asked for."""
+
+UNREPORTED: Final = "the router stops: there is no report, since what was replaced has not ended yet"
+
+CLOSE_S: Final = 5.0
+"""How long a change may take to be undone when the router stops."""
+
+
+class ChangeInProgressError(ControlError):
+    """Another change is being carried out; nothing was done."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"another change is under way: {holder}")
+        self.holder = holder
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change did."""
+
+    revision: int | None
+    """None where nothing differed, and nothing was done."""
+    impact: Impact
+    report: Conservation | None
+    remarks: tuple[str, ...] = ()
+    """What the operator should know beside it."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "revision": self.revision,
+            "plan": self.impact.as_dict(),
+            "report": self.report.as_dict() if self.report is not None else None,
+            "remarks": list(self.remarks),
+        }
+
+
+class Changes:
+    """Who changes a router: plan, apply, swap and rollback, and what a start goes on with."""
+
+    def __init__(self, assembly: Assembly, state_dir: StateDir, load: Load) -> None:
+        self.revision: int | None = None
+        """The one that runs."""
+        self.holder = ""
+        """What is being changed, and by whom; empty where nothing is."""
+        self._task: asyncio.Task[Any] | None = None
+        """That changes it."""
+        self._closed = False
+        self._assembly = assembly
+        self._state_dir = state_dir
+        self._load = load
+
+    # Start
+
+    async def resume(self, *, file_wins: bool) -> str:
+        """Decide what a start runs: the file, or the revision that was confirmed last.
+
+        Returns the sentence that tells it, and has the assembly aim at that. Raises `ControlError` with what
+        to do where the revision's text has problems today.
+        """
+        file, revisions = self._assembly.wanted, self._assembly.stores.revisions
+        if file.path is None:
+            return ""
+        last = await revisions.last_confirmed()
+        applied = await revisions.applied_file(file.path)
+        choice = choose(file.path, file.text, last, applied, file_wins=file_wins)
+        if choice.revision is None:
+            return choice.sentence
+        topology, problems = self._load(choice.revision.text, self._path(choice.revision))
+        if topology is None:
+            errors = [problem for problem in problems if problem.severity == "error"]
+            raise TopologyRefusedError(refusal(choice.revision, file.path, len(errors)), problems)
+        self._assembly.aim_at(topology)
+        self.revision = choice.revision.number
+        await revisions.note_start(file.path)
+        anew = expanded_anew(choice.revision, self._fingerprint(topology))
+        return f"{choice.sentence}; {anew}" if anew else choice.sentence
+
+    async def started(self) -> None:
+        """The assembly runs what it was started with: where that is no revision yet, it becomes one."""
+        topology = self._assembly.running
+        assert topology is not None, "it was started"
+        if self.revision is None and topology.path is not None:
+            number = await self._record("start", ROUTER, topology, from_file=True, base=None)
+            await self._assembly.stores.revisions.confirm(number)
+            self.revision = number
+
+    # Changes
+
+    def read(self, text: str, path: Path) -> tuple[Topology, tuple[Problem, ...]]:
+        """The topology of a text, and its warnings; raises `TopologyError` with every problem.
+
+        This takes a while where the text is long, and may be called in a thread.
+        """
+        topology, problems = self._load(text, path)
+        if topology is None:
+            raise TopologyError(problems)
+        return topology, tuple(problems)
+
+    def check(self, text: str, path: Path) -> Topology:
+        """The topology of a text; raises `TopologyError` with every problem."""
+        return self.read(text, path)[0]
+
+    def plan(self, topology: Topology) -> Impact:
+        """What `apply` would do, with what waits now."""
+        return impact(self._diff(topology), self._assembly)
+
+    def redirected(self, route: str, targets: Sequence[str]) -> Topology:
+        """What runs, with one route led elsewhere; raises `ControlError` where that cannot be written."""
+        running = self._running
+        text = redirect(running.text, route, parse_targets(targets))
+        return self.check(text, running.path or Path("topology.yaml"))
+
+    async def apply(
+        self,
+        topology: Topology,
+        *,
+        who: str,
+        action: Action = "apply",
+        from_file: bool = True,
+        expected: int | None = None,
+        wait_connected: bool = False,
+    ) -> Changed:
+        """Change what runs to `topology`: make-before-break, and all or nothing.
+
+        `expected` is the revision that the change was made from, where it must be none other.
+
+        Raises `ChangeInProgressError`, `NotReadyError` where a new actor does not get ready, what a step
+        raises that cannot be built, and `StorageError`; nothing is changed then.
+        """
+        async with self._alone(action, who):
+            if expected is not None and expected != self.revision:
+                raise ControlError(f"revision {self.revision} runs, and not {expected} any more: look at it first")
+            return await self._change(topology, who, action, from_file=from_file, wait_connected=wait_connected)
+
+    async def swap(
+        self, route: str, targets: Sequence[str], *, who: str, write: bool = False, wait_connected: bool = False
+    ) -> Changed:
+        """Lead one route elsewhere; with `write` in the file too, where that is what was applied."""
+        async with self._alone("swap", who):
+            topology = await asyncio.to_thread(self.redirected, route, targets)
+            written = await self._rewritten(route, targets) if write else None
+            changed = await self._change(topology, who, "swap", from_file=False, wait_connected=wait_connected)
+            if written is None:
+                return changed
+            path, text = written
+            await asyncio.to_thread(topology_file.replace, path, text)
+            if changed.revision is not None and text == topology.text:
+                await self._assembly.stores.revisions.note_written(changed.revision, path, text)
+            return replace(changed, remarks=(*changed.remarks, f"{path} is written"))
+
+    async def rollback(self, number: int | None, *, who: str) -> Changed:
+        """Go back to revision `number`, or to the one confirmed before the one that runs; it is expanded anew."""
+        async with self._alone("rollback", who):
+            revision = await self.earlier(number)
+            topology = await asyncio.to_thread(self.check, revision.text, self._path(revision))
+            changed = await self._change(topology, who, "rollback", from_file=False, base=revision.number)
+            anew = expanded_anew(revision, self._fingerprint(topology))
+            remarks = (f"this is revision {revision.number} again", *((anew,) if anew else ()))
+            return replace(changed, remarks=(*changed.remarks, *remarks))
+
+    async def close(self) -> None:
+        """Let nothing be changed any more. What is being changed is undone up to its switch, and left as it is
+        behind that: what it would wait for, the end of the router waits for too."""
+        self._closed = True
+        if (task := self._task) is not None:
+            task.cancel()
+            await asyncio.wait([task], timeout=CLOSE_S)
+
+    # How
+
+    @property
+    def _running(self) -> Topology:
+        running = self._assembly.running
+        if running is None:
+            raise ControlError("the router is starting")
+        return running
+
+    def _diff(self, topology: Topology) -> Diff:
+        found = diff(self._running, topology)
+        # Those of a revision that runs may wait for the next start, too.
+        return replace(found, settings=differing(self._assembly.settings, topology.settings))
+
+    @asynccontextmanager
+    async def _alone(self, action: str, who: str) -> AsyncIterator[None]:
+        if self._closed:
+            raise ControlError("the router is stopping")
+        if self.holder:
+            raise ChangeInProgressError(self.holder)
+        self.holder, self._task = f"{action} by {who}", asyncio.current_task()
+        try:
+            yield
+        except Exception as error:
+            self._assembly.events.emit(ChangeFailed(action, str(error)))
+            raise
+        finally:
+            self.holder, self._task = "", None
+
+    async def _change(
+        self,
+        topology: Topology,
+        who: str,
+        action: Action,
+        *,
+        from_file: bool,
+        base: int | None = None,
+        wait_connected: bool = False,
+    ) -> Changed:
+        assembly = self._assembly
+        found = self._diff(topology)
+        planned = impact(found, assembly)
+        remarks = tuple(f"{name} takes effect at the next start" for name in map(_setting, found.settings))
+        if found.is_empty and topology.text == self._running.text:
+            return Changed(None, planned, None, remarks)
+        swap = Swap(assembly, topology)
+        await swap.prepare(wait_connected=wait_connected)
+        try:
+            number = await self._record(action, who, topology, from_file=from_file, base=base or self.revision)
+        except BaseException:
+            await swap.undo()
+            raise
+        try:
+            swap.switch()
+        except NotReadyError as error:
+            await swap.undo()
+            await assembly.stores.revisions.fail(number, str(error))
+            raise
+        self.revision = number
+        assembly.events.emit(RevisionSwitched(action, number))
+        try:
+            # It runs: that is written down though the router stops now.
+            remarks = (*remarks, *await asyncio.shield(self._confirm(number)))
+            report = await swap.retire(float(assembly.settings.drain_timeout))
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+            return Changed(number, planned, None, (*remarks, UNREPORTED))
+        await self._keep(number, report)
+        assembly.events.emit(
+            ChangeEnded(
+                action,
+                number,
+                report.seconds,
+                report.moved,
+                tuple((gap.actor, gap.seconds) for gap in report.gaps),
+            )
+        )
+        return Changed(number, planned, report, remarks)
+
+    async def _confirm(self, number: int) -> tuple[str, ...]:
+        """Returns what to say where that cannot be written down: it runs all the same."""
+        try:
+            await self._assembly.stores.revisions.confirm(number)
+        except StorageError as error:
+            text = f"revision {number} runs, and that could not be written down: {error}"
+            self._assembly.events.emit(Notice(text, "error"))
+            return (text,)
+        return ()
+
+    async def _keep(self, number: int, report: Conservation) -> None:
+        assembly = self._assembly
+        if report.difference:
+            assembly.events.emit(Notice(f"revision {number}: messages do not add up: {report.as_dict()}", "error"))
+        try:
+            await assembly.stores.revisions.note_report(number, report.as_dict())
+        except StorageError as error:
+            assembly.events.emit(Notice(f"the report of revision {number} could not be kept: {error}", "warning"))
+
+    async def _record(self, action: Action, who: str, topology: Topology, *, from_file: bool, base: int | None) -> int:
+        return await self._assembly.stores.revisions.record_pending(
+            action=action,
+            who=who,
+            at=self._assembly.clock.time(),
+            name=topology.name,
+            text=topology.text,
+            fingerprint=self._fingerprint(topology),
+            path=topology.path,
+            from_file=from_file,
+            base=base,
+        )
+
+    async def earlier(self, number: int | None) -> Revision:
+        """What `rollback` goes back to; raises `ControlError` where there is no such revision."""
+        revisions = self._assembly.stores.revisions
+        if number is not None:
+            found = await revisions.get(number)
+            if found is None or found.status != "confirmed":
+                raise ControlError(f"there is no revision {number} that ran: `router history` lists them")
+            return found
+        found = await revisions.confirmed_before(self.revision) if self.revision is not None else None
+        if found is None:
+            raise ControlError("there is no revision before the one that runs")
+        return found
+
+    async def _rewritten(self, route: str, targets: Sequence[str]) -> tuple[Path, str]:
+        """The file with the same edit; raises `ControlError` where it is not what was applied from it."""
+        path = self._running.path
+        if path is None:
+            raise ControlError("what runs came from no file: leave --write out")
+        text = await asyncio.to_thread(topology_file.content, path)
+        if text != self._running.text:
+            raise ControlError(f"{path} is not what runs: apply or roll back first, or leave --write out")
+        return path, redirect(text, route, parse_targets(targets))
+
+    def _fingerprint(self, topology: Topology) -> str:
+        return fingerprint(topology, self._state_dir.key())
+
+    @staticmethod
+    def _path(revision: Revision) -> Path:
+        return Path(revision.path or "topology.yaml")
+
+
+class TopologyRefusedError(TopologyError):
+    """The text of a revision has problems today; the message says what to do about it."""
+
+    def __init__(self, text: str, problems: Sequence[Problem]) -> None:
+        super().__init__(problems)
+        self.text = text
+
+
+def _setting(name: str) -> str:
+    return f"settings.{name}"

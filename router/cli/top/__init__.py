@@ -1,0 +1,1 @@
+"""`router top`: the live screen."""
