@@ -12,7 +12,7 @@ from actors.kit.units import Duration, Percentage, Size
 from router.topology import model, settings, target
 from router.topology.model import RouteDefinition
 from router.topology.settings import Address
-from router.topology.target import All, Case, Match, One, Split
+from router.topology.target import One
 from tests.router.topology.checking import topology_of
 from tests.router.topology.sample_types import PostOptions
 
@@ -70,32 +70,6 @@ def test_a_route_has_what_the_file_says() -> None:
         ("list", "list"),
     ]
     assert found.steps[2].options.model_dump() == {"names": ("y",), "times": 2}
-
-
-def test_a_list_is_all_of_its_actors() -> None:
-    assert route("{from: in, to: [out, sink]}").to == All(actors=("out", "sink"))
-
-
-def test_a_match_has_its_cases_in_order() -> None:
-    found = route("{from: in, to: {match: [{when: data.a, to: out}, {when: data.b, to: [out, sink]}], else: sink}}")
-    assert found.to == Match(
-        cases=(
-            Case(when=Expression("data.a"), to=("out",)),
-            Case(when=Expression("data.b"), to=("out", "sink")),
-        ),
-        otherwise=("sink",),
-    )
-
-
-def test_a_split_has_its_weights_and_its_key() -> None:
-    found = route("{from: in, to: {split: {out: 90, sink: 0.5}, by: '{{ data.from }}'}}")
-    assert found.to == Split(weights={"out": 90.0, "sink": 0.5}, by=Template("{{ data.from }}"))
-    assert route("{from: in, to: {split: {sink: 1, out: 2}}}").to == Split(weights={"out": 2, "sink": 1})
-
-
-def test_a_weight_may_stand_in_a_variable() -> None:
-    found = route("{from: in, to: {split: {out: '${W:-90}', sink: 10}}}")
-    assert found.to == Split(weights={"out": 90, "sink": 10})
 
 
 def test_an_actor_has_its_type_its_options_and_what_every_actor_has() -> None:
