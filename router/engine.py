@@ -183,25 +183,15 @@ class Engine:
         await self.supervisor.drain(sources, timeout_s)
         while self.clock.now() < deadline and any(self._may_settle(route, deadline) for route in self.routes.values()):
             await self.clock.sleep(DRAIN_LOOK_S)
-        left = sum(route.queued + len(route.under_way()) for route in self.routes.values())
+        left = sum(route.queued + len([*route.under_way]) for route in self.routes.values())
         await self._close()
         return left
 
     def _may_settle(self, route: Route, deadline: float) -> bool:
         """Whether it is worth waiting for a route, up to `deadline`."""
-        if route.quiet or route.waits_for_others:
+        if not route.under_way.may_end(deadline):
             return False
-        if self.supervisor.children[ROUTE + route.name].state in ("failed", "stopped"):
-            return False
-        retries = route.attempts.retries
-        if (
-            not retries
-            or retries[0][0] <= deadline
-            or route.intake.busy
-            or len(route.under_way()) > len(retries) + len(route.on_hold)
-        ):
-            return True
-        return bool(route.mailbox.messages) and not route.held_back()
+        return self.supervisor.children[ROUTE + route.name].state not in ("failed", "stopped")
 
     async def _close(self) -> None:
         """End everything, whatever of it had begun, and say in the state directory whether that went in order."""

@@ -1,4 +1,7 @@
-"""What a sender over HTTP is told of its message: taken in, ended, answered, or not now."""
+"""What a sender over HTTP is told of its message: taken in, ended, answered, or not now.
+
+A document of ours ends with a line break, since people read it in a terminal; what a target answers stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ UNUSABLE: Final = ("undecodable", "invalid")
 
 def accepted(exchange: Exchange, message_id: str, *, status: int = 202) -> None:
     """The message is safe."""
-    exchange.respond(status, f'{{"id":{encode_basestring_ascii(message_id)},"status":"accepted"}}'.encode())
+    exchange.respond(status, f'{{"id":{encode_basestring_ascii(message_id)},"status":"accepted"}}\n'.encode())
 
 
 def settled(exchange: Exchange, message_id: str, settlement: Settlement, *, status: int = 200) -> None:
@@ -45,7 +48,7 @@ def settled(exchange: Exchange, message_id: str, settlement: Settlement, *, stat
     outcome, reason = settlement.outcome, settlement.reason
     failure = NOT_DELIVERED.get(outcome)
     if failure is None:
-        body = f'{{"id":{encode_basestring_ascii(message_id)},"outcome":"{outcome}"}}'
+        body = f'{{"id":{encode_basestring_ascii(message_id)},"outcome":"{outcome}"}}\n'
         exchange.respond(status, body.encode())
         return
     if outcome == "dead_lettered" and reason is not None and reason.startswith(UNUSABLE):

@@ -122,9 +122,9 @@ class Exchange:
 
 
 def problem(status: int, detail: str, **members: Any) -> bytes:
-    """Problem details of the type that says no more than its status."""
+    """Problem details of the type that says no more than its status; they end with a line break, for terminals."""
     document = {"type": "about:blank", "title": phrase(status), "status": status, "detail": detail}
-    return json.dumps(document | members, ensure_ascii=False).encode()
+    return (json.dumps(document | members, ensure_ascii=False) + "\n").encode()
 
 
 def phrase(status: int) -> str:

@@ -22,7 +22,8 @@ from actors.core.supervisor import Supervisor
 from router.routing.build import plan_of
 from router.routing.outlet import SourceOutlet
 from router.routing.plan import RoutePlan
-from router.routing.route import Route, RouteActor
+from router.routing.route import Route
+from router.routing.route_actor import RouteActor
 from router.routing.trail import Trail
 from router.store.stores import Stores
 from router.topology.model import ActorDefinition, GroupDefinition, RouteDefinition, Topology
@@ -35,7 +36,7 @@ ROUTES_GO_ON = RestartPolicy(max_restarts=1_000_000, max_delay_s=1.0)
 
 
 class Assembly:
-    """The parts of one router, by their names. Swap.py changes what is here, and nobody else does."""
+    """The parts of one router, by their names. A swap changes what is here, and nobody else does."""
 
     def __init__(
         self,
@@ -190,6 +191,14 @@ class Assembly:
         self.routes[plan.name] = route
         self.supervisor.add(ChildSpec(ROUTE + plan.name, lambda: RouteActor(route), mailbox, ROUTES_GO_ON))
         return route
+
+    def begin(self, name: str) -> None:
+        """Start a route with what the journal has of it."""
+        self.took_up = True
+        recovered = self.routes[name].backlog.recover(unclean=self.was_unclean)
+        if recovered:
+            self.events.emit(Notice(f"route {name} goes on with {recovered} messages of its journal"))
+        self.supervisor.start(ROUTE + name)
 
     def lead(self, topology: Topology) -> None:
         """Lead each source of `topology` to its routes, from this turn of the loop on."""

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from actors.core.errors import ControlError, StorageError
-from actors.core.events import ChangeEnded, ChangeFailed, Notice, RevisionSwitched
+from actors.core.errors import ControlError
+from actors.core.events import ChangeEnded, ChangeFailed, RevisionSwitched
 from router.change import topology_file
 from router.change.assembly import Assembly
-from router.change.conservation import Conservation
+from router.change.changed import Changed
 from router.change.diff import Diff, diff, differing
 from router.change.impact import Impact, impact
+from router.change.preparation import NotReadyError
+from router.change.record import Record
 from router.change.resume import choose, expanded_anew, refusal
-from router.change.swap import NotReadyError, Swap
+from router.change.swap import Swap
 from router.store.revisions import Action, Revision
 from router.store.state_dir import StateDir
 from router.topology.edit import parse_targets, redirect
-from router.topology.fingerprint import fingerprint
 from router.topology.model import Topology
 from router.topology.problems import Problem, TopologyError
 
@@ -45,27 +46,6 @@ class ChangeInProgressError(ControlError):
         self.holder = holder
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What a change did."""
-
-    revision: int | None
-    """None where nothing differed, and nothing was done."""
-    impact: Impact
-    report: Conservation | None
-    remarks: tuple[str, ...] = ()
-    """What the operator should know beside it."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "revision": self.revision,
-            "plan": self.impact.as_dict(),
-            "report": self.report.as_dict() if self.report is not None else None,
-            "remarks": list(self.remarks),
-        }
-
-
 class Changes:
     """Who changes a router: plan, apply, swap and rollback, and what a start goes on with."""
 
@@ -78,7 +58,7 @@ class Changes:
         """That changes it."""
         self._closed = False
         self._assembly = assembly
-        self._state_dir = state_dir
+        self._record = Record(assembly, state_dir)
         self._load = load
 
     # Start
@@ -104,7 +84,7 @@ class Changes:
         self._assembly.aim_at(topology)
         self.revision = choice.revision.number
         await revisions.note_start(file.path)
-        anew = expanded_anew(choice.revision, self._fingerprint(topology))
+        anew = expanded_anew(choice.revision, self._record.fingerprint(topology))
         return f"{choice.sentence}; {anew}" if anew else choice.sentence
 
     async def started(self) -> None:
@@ -112,7 +92,7 @@ class Changes:
         topology = self._assembly.running
         assert topology is not None, "it was started"
         if self.revision is None and topology.path is not None:
-            number = await self._record("start", ROUTER, topology, from_file=True, base=None)
+            number = await self._record.pending("start", ROUTER, topology, from_file=True, base=None)
             await self._assembly.stores.revisions.confirm(number)
             self.revision = number
 
@@ -186,7 +166,7 @@ class Changes:
             revision = await self.earlier(number)
             topology = await asyncio.to_thread(self.check, revision.text, self._path(revision))
             changed = await self._change(topology, who, "rollback", from_file=False, base=revision.number)
-            anew = expanded_anew(revision, self._fingerprint(topology))
+            anew = expanded_anew(revision, self._record.fingerprint(topology))
             remarks = (f"this is revision {revision.number} again", *((anew,) if anew else ()))
             return replace(changed, remarks=(*changed.remarks, *remarks))
 
@@ -246,7 +226,7 @@ class Changes:
         swap = Swap(assembly, topology)
         await swap.prepare(wait_connected=wait_connected)
         try:
-            number = await self._record(action, who, topology, from_file=from_file, base=base or self.revision)
+            number = await self._record.pending(action, who, topology, from_file=from_file, base=base or self.revision)
         except BaseException:
             await swap.undo()
             raise
@@ -260,13 +240,13 @@ class Changes:
         assembly.events.emit(RevisionSwitched(action, number))
         try:
             # It runs: that is written down though the router stops now.
-            remarks = (*remarks, *await asyncio.shield(self._confirm(number)))
+            remarks = (*remarks, *await asyncio.shield(self._record.confirm(number)))
             report = await swap.retire(float(assembly.settings.drain_timeout))
         except asyncio.CancelledError:
             if not self._closed:
                 raise
             return Changed(number, planned, None, (*remarks, UNREPORTED))
-        await self._keep(number, report)
+        await self._record.keep(number, report)
         assembly.events.emit(
             ChangeEnded(
                 action,
@@ -277,38 +257,6 @@ class Changes:
             )
         )
         return Changed(number, planned, report, remarks)
-
-    async def _confirm(self, number: int) -> tuple[str, ...]:
-        """Returns what to say where that cannot be written down: it runs all the same."""
-        try:
-            await self._assembly.stores.revisions.confirm(number)
-        except StorageError as error:
-            text = f"revision {number} runs, and that could not be written down: {error}"
-            self._assembly.events.emit(Notice(text, "error"))
-            return (text,)
-        return ()
-
-    async def _keep(self, number: int, report: Conservation) -> None:
-        assembly = self._assembly
-        if report.difference:
-            assembly.events.emit(Notice(f"revision {number}: messages do not add up: {report.as_dict()}", "error"))
-        try:
-            await assembly.stores.revisions.note_report(number, report.as_dict())
-        except StorageError as error:
-            assembly.events.emit(Notice(f"the report of revision {number} could not be kept: {error}", "warning"))
-
-    async def _record(self, action: Action, who: str, topology: Topology, *, from_file: bool, base: int | None) -> int:
-        return await self._assembly.stores.revisions.record_pending(
-            action=action,
-            who=who,
-            at=self._assembly.clock.time(),
-            name=topology.name,
-            text=topology.text,
-            fingerprint=self._fingerprint(topology),
-            path=topology.path,
-            from_file=from_file,
-            base=base,
-        )
 
     async def earlier(self, number: int | None) -> Revision:
         """What `rollback` goes back to; raises `ControlError` where there is no such revision."""
@@ -332,9 +280,6 @@ class Changes:
         if text != self._running.text:
             raise ControlError(f"{path} is not what runs: apply or roll back first, or leave --write out")
         return path, redirect(text, route, parse_targets(targets))
-
-    def _fingerprint(self, topology: Topology) -> str:
-        return fingerprint(topology, self._state_dir.key())
 
     @staticmethod
     def _path(revision: Revision) -> Path:

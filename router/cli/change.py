@@ -29,6 +29,7 @@ _WAITS: Final = (
     "waiting until new actors are ready and old ones empty (settings.drain_timeout)\n"
     "Ctrl-C ends the waiting, and not the change"
 )
+_GOES_ON: Final = "the change goes on: `router history` says what became of it"
 
 WaitConnected = Annotated[
     bool, typer.Option("--wait-connected", help="Do it only when the remote ends of new actors are there.")
@@ -173,7 +174,7 @@ def _written(file: Path, client: Client) -> Json:
     try:
         text = file.read_bytes().decode()
     except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror or error}") from None
+        raise Failure(f"{file} cannot be read: {error.strerror or error}", code=TOPOLOGY_PROBLEMS) from None
     except UnicodeDecodeError:
         raise Failure(f"{file} is not UTF-8", code=TOPOLOGY_PROBLEMS) from None
     return {"text": text, "path": os.path.abspath(file)} if isinstance(client.place, Path) else {"text": text}
@@ -211,6 +212,8 @@ def _show_problems(found: list[dict[str, Any]], file: Path | None) -> None:
 
 @contextmanager
 def _telling_what_takes_long() -> Iterator[None]:
+    """Say after a while what is waited for, and to who interrupts it that the change is not."""
+
     def tell() -> None:
         print(styled(_WAITS, "dim", sys.stderr), file=sys.stderr, flush=True)
 
@@ -219,5 +222,8 @@ def _telling_what_takes_long() -> Iterator[None]:
     timer.start()
     try:
         yield
+    except KeyboardInterrupt:
+        print(f"\n{styled(_GOES_ON, 'dim', sys.stderr)}", file=sys.stderr)
+        raise
     finally:
         timer.cancel()

@@ -43,7 +43,7 @@ class Client:
         """GET an answer that goes on: each of its documents as it comes, until it ends."""
         with self._asked("GET", parts, query, None, self._timeout_s) as response:
             if response.status >= 400:
-                _answer(response.status, response.reason, response.read())
+                self._answer(response)
             rest = b""
             # Not line by line: http.client takes the end of the connection for the end of the answer there.
             while piece := response.read1(READ_BYTES):
@@ -61,7 +61,7 @@ class Client:
         timeout_s: float,
     ) -> Json:
         with self._asked(method, parts, query, body, timeout_s) as response:
-            return _answer(response.status, response.reason, response.read())
+            return self._answer(response)
 
     @contextmanager
     def _asked(
@@ -92,10 +92,38 @@ class Client:
         except ssl.SSLCertVerificationError as error:
             text = f"the certificate of {self.place} is not trusted: {error.verify_message}"
             raise Failure(text, hint=f"--ca or {CA} names a file with one that is") from None
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            raise Failure(f"the router at {self.place} hung up") from None
+        except ssl.SSLError as error:
+            why = (error.reason or str(error)).replace("_", " ").lower()
+            hint = "without `settings.control.tls` its address begins with http://"
+            raise Failure(f"no TLS with {self.place}: {why}", hint=hint) from None
         except (http.client.HTTPException, OSError) as error:
-            raise Failure(f"the router at {self.place} hung up: {error or type(error).__name__}") from None
+            text = f"the router at {self.place} hung up: {error or type(error).__name__}"
+            plain = isinstance(self.place, Remote) and self.place.scheme == "http"
+            hint = "with `settings.control.tls` its address begins with https://" if plain else ""
+            raise Failure(text, hint=hint) from None
         finally:
             connection.close()
+
+    def _answer(self, response: http.client.HTTPResponse) -> Json:
+        status, reason = response.status, response.reason
+        try:
+            answer = json.loads(response.read())
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise Failure(f"the router answered {status} {reason}, and not as its control API does")
+        if status < 400:
+            return answer
+        detail = str(answer.get("detail") or answer.get("title") or f"the router answered {status} {reason}")
+        code = WRONG_USAGE if status == 400 else FAILED
+        hint = str(answer.get("suggestion") or "")
+        if status == 401:
+            hint = f"one stands in {TOKEN}, or in the file that --token-file names"
+        elif status == 404 and isinstance(self.place, Remote) and detail.startswith("nothing is at"):
+            hint = f"does its control API listen at {self.place}? `settings.control.listen` says where"
+        raise Failure(detail, hint=hint, code=code, problem=answer)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -120,7 +148,7 @@ def _connection(remote: Remote, timeout_s: float) -> http.client.HTTPConnection:
     try:
         context = ssl.create_default_context(cafile=remote.ca)
     except OSError as error:
-        why = error.strerror or "there is no certificate in it"
+        why = "there is no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror or str(error)
         raise Failure(f"{remote.ca} cannot be used as --ca: {why}", code=WRONG_USAGE) from None
     return _TlsConnection(remote, timeout_s, context)
 
@@ -175,20 +203,3 @@ def _unreachable(path: Path, error: OSError) -> Failure:
                 hint="ask as the user that the router runs as",
             )
     return Failure(f"the control socket {path} cannot be used: {error.strerror or error}")
-
-
-def _answer(status: int, reason: str, content: bytes) -> Json:
-    try:
-        answer = json.loads(content)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise Failure(f"the router answered {status} {reason}, and not as its control API does")
-    if status < 400:
-        return answer
-    detail = answer.get("detail") or answer.get("title") or f"the router answered {status} {reason}"
-    code = WRONG_USAGE if status == 400 else FAILED
-    hint = str(answer.get("suggestion") or "")
-    if status == 401:
-        hint = f"one stands in {TOKEN}, or in the file that --token-file names"
-    raise Failure(str(detail), hint=hint, code=code, problem=answer)

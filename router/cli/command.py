@@ -147,6 +147,7 @@ def discard_output() -> None:
 # Help
 
 _RANGE: Final = re.compile(r"(-?[\d.]+)<=x<=(-?[\d.]+)")
+_FROM: Final = re.compile(r"x>=(-?[\d.]+)")
 _DEFAULT: Final = re.compile(r"default: \(([^)]*)\)")
 
 
@@ -172,6 +173,7 @@ def parameter_rows(parameters: list[Parameter], ctx: Context) -> tuple[list[tupl
         record = parameter.get_help_record(ctx)
         if record is not None:
             text = _RANGE.sub(r"\1 to \2", record[1]).removesuffix("[required]").rstrip()
+            text = _FROM.sub(r"at least \1", text)
             text = _DEFAULT.sub(r"default: \1", text)
             if isinstance(parameter, TyperArgument):
                 arguments.append((parameter.display_name_raw, text))
@@ -268,9 +270,16 @@ class _Coercion:
         except ValueError:
             raise typer.BadParameter(f"{value!r} is no whole number", ctx=ctx, param=param) from None
         if (param.min is not None and number < param.min) or (param.max is not None and number > param.max):
-            message = f"{number} is not between {param.min} and {param.max}"
+            message = f"{number} is not {_wanted(param)}"
             raise typer.BadParameter(message, ctx=ctx, param=param)
         return number
+
+
+def _wanted(param: TyperArgument | TyperOption) -> str:
+    """The range of a number, of which either end may be open."""
+    if param.max is None:
+        return f"{param.min} or more"
+    return f"{param.max} or less" if param.min is None else f"between {param.min} and {param.max}"
 
 
 _KINDS: Final[dict[Any, type]] = {str: str, int: int, bool: bool, Path: Path, list[str]: str}

@@ -160,7 +160,7 @@ def drop(
     as_json: AsJson = False,
     control: Control = None,
 ) -> None:
-    """Delete dead letters for good."""
+    """Delete dead letters for good. Exits with 1 where one of those that were named is not there."""
     client = Client(control_socket(control))
     chosen = _chosen(client, "drop", ids, _filter(route, target, reason, since, until), all_=all_, yes=yes)
     work = Pieces(client, "drop", {})
@@ -168,6 +168,11 @@ def drop(
         work.run(chosen)
     finally:
         print_json({"dropped": work.done}) if as_json else print(f"{count(work.done)} dropped")
+    if missing := len(set(ids)) - work.done if ids else 0:
+        hint = "`router dead-letters list` shows those that are"
+        raise Failure(
+            f"{count(missing)} of those that were named {'is' if missing == 1 else 'are'} not there", hint=hint
+        )
 
 
 def _filter(

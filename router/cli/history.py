@@ -124,7 +124,9 @@ def _file(revision: Json) -> str:
     path = revision.get("path")
     if path is None:
         return ""
-    return str(path) if revision.get("from_file") else f"{path}, edited"
+    # A rollback has the text of the revision that stands under FROM: nobody has edited it.
+    as_it_was = revision.get("from_file") or revision.get("action") == "rollback"
+    return str(path) if as_it_was else f"{path}, edited"
 
 
 def _revision_row(one: Json, running: int | None) -> list[Cell | str]:

@@ -10,11 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-import aiohttp
-
-from actors.connections.http_outcomes import retry_after
 from actors.connections.mqtt.connection import MqttConnection
 from actors.connections.mqtt.options import parse_url
 from actors.connections.mqtt.properties import IDEMPOTENCY_KEY
@@ -28,14 +25,12 @@ from actors.core.errors import DeliveryError
 from actors.core.events import Events
 from router.cli.failure import WRONG_USAGE, Failure
 from router.cli.load_broker import Broker
+from router.cli.load_http import JSON, posting
 from router.cli.load_tally import Result, Tally
 
-JSON: Final = "application/json"
 LOOK_AGAIN_S: Final = 0.02
 REFUSED: Final = 0x80
 """From here on a reason code of MQTT is a failure."""
-NOT_NOW: Final = frozenset({429, 503})
-"""With Retry-After: the same request is wanted later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,9 @@ async def run(plan: Plan, progress: Callable[[Tally], None]) -> Result:
             await _subscribed(connection, plan, tally)
         sender: Sender
         if plan.url is not None:
-            sender = await stack.enter_async_context(_http(plan, plan.url))
+            sender = await stack.enter_async_context(
+                posting(plan.url, plan.headers, at_once=plan.in_flight, timeout_s=plan.timeout_s)
+            )
         else:
             assert connection is not None, "there is a topic where there is no URL"
             sender = await _publishing(connection, plan)
@@ -266,35 +263,3 @@ class _Answer:
     def failed(self, publish: Publish, error: DeliveryError) -> None:
         if not self.future.done():
             self.future.set_exception(error)
-
-
-# HTTP
-
-
-@asynccontextmanager
-async def _http(plan: Plan, url: str) -> AsyncIterator[Sender]:
-    timeout = aiohttp.ClientTimeout(total=plan.timeout_s)
-    connector = aiohttp.TCPConnector(limit=plan.in_flight)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-        yield _Http(session, url, {"Content-Type": JSON, **plan.headers})
-
-
-class _Http:
-    """Posts; 2xx is the acknowledgement."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> None:
-        self._session = session
-        self._url = url
-        self._headers = headers
-
-    async def send(self, id_: str, body: bytes) -> None:
-        headers: dict[str, Any] = {**self._headers, "Idempotency-Key": id_}
-        try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
-                await response.read()
-                status, later = response.status, response.headers.get("Retry-After")
-        except aiohttp.ClientError as error:
-            raise DeliveryError(str(error) or type(error).__name__, reason="connect") from None
-        if not 200 <= status < 300:
-            wait_s = retry_after(later, now_s=time.time()) if status in NOT_NOW else None
-            raise DeliveryError(f"answered {status} {response.reason or ''}".rstrip(), retry_after_s=wait_s)

@@ -12,7 +12,7 @@ import typer
 from typer.main import get_command
 
 from router.cli.command import APP, Entry, LazyGroup, discard_output
-from router.cli.failure import INTERRUPTED, show_error
+from router.cli.failure import INTERRUPTED, WRONG_USAGE, Failure
 
 ENTRIES: Final = (
     Entry("Begin", "init", "router.cli.init", "Write a commented topology to start from"),
@@ -37,7 +37,7 @@ ENTRIES: Final = (
     Entry("Change", "rollback", "router.cli.change", "Go back to an earlier revision"),
     Entry("Change", "history", "router.cli.history", "List revisions, or who changed what"),
     Entry("Steer", "pause", "router.cli.steer", "Let an actor or a route stand still"),
-    Entry("Steer", "resume", "router.cli.steer", "Let go on what was paused or drained"),
+    Entry("Steer", "resume", "router.cli.steer", "Let what was paused or drained go on"),
     Entry(
         "Steer", "drain", "router.cli.steer", "Let an actor or a route take nothing more in, and wait until it is empty"
     ),
@@ -95,7 +95,8 @@ def _run(arguments: list[str]) -> int:
     try:
         result: Any = get_command(app)(arguments, prog_name=_program(), standalone_mode=False)
     except typer.TyperException as error:
-        _show_usage_error(error)
+        # Who mistypes an option has no parsed ones: it is enough that --json stands there.
+        _show_usage_error(error, as_json="--json" in arguments)
         return error.exit_code
     except typer.Abort:
         return INTERRUPTED
@@ -108,11 +109,11 @@ def _program() -> str:
     return "python -m router" if name == "__main__.py" else name or "router"
 
 
-def _show_usage_error(error: typer.TyperException) -> None:
+def _show_usage_error(error: typer.TyperException, *, as_json: bool) -> None:
     message = error.format_message()
     context = getattr(error, "ctx", None)
     if context is not None and message == context.get_help():
         print(message, file=sys.stderr)
         return
     hint = f"`{context.command_path} --help` says what it takes" if context is not None else ""
-    show_error(message, hint)
+    Failure(message, hint=hint, code=WRONG_USAGE).show(as_json=as_json)

@@ -9,7 +9,7 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -182,6 +182,7 @@ class _Serving:
         listening = [*engine.listening(), *control.listening()]
         unready = readiness_view(engine)["waiting"]
         waiting = [NotReady(one["name"], one["kind"], one["state"], one["why"]) for one in unready]
+        waiting += _away(engine, known={one.name for one in waiting})
         late = {one.name for one in waiting}
         topology = engine.topology
         http = next((address for what, address in listening if what == "http"), None)
@@ -260,6 +261,14 @@ class _Serving:
 
     def _say_stopped(self, text: str, left: int | None = None) -> None:
         _print(json.dumps({"status": "stopped", "unsettled": left}) if self._as_json else text)
+
+
+def _away(engine: Engine, *, known: Collection[str]) -> Iterator[NotReady]:
+    """Actors that run, and whose remote end is not there: a broker, say."""
+    for name in engine.topology.actors:
+        child = engine.supervisor.children[name]
+        if child.closed is not None and child.state == "ready" and not child.is_paused and name not in known:
+            yield NotReady(name, "actor", "unavailable", child.closed.why)
 
 
 def _print(text: str) -> None:

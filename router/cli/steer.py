@@ -72,7 +72,7 @@ def drain(
 
 @app.command(cls=Command, epilog="router resume notify-clientes")
 def resume(name: Name, why: Why = "", as_json: AsJson = False, control: Control = None) -> None:
-    """Let go on what was paused or drained."""
+    """Let what was paused or drained go on."""
     answer = _asked(name, "resume", {"why": why}, control=control)
     if as_json:
         print_json(answer)

@@ -31,7 +31,7 @@ NAME_WIDTH: Final = 16
 ID_WIDTH: Final = 20
 NARROW: Final = 100
 """In a terminal of fewer columns ids have less room, so that something is left for the message."""
-NARROW_ID_WIDTH: Final = 12
+NARROW_ID_WIDTH: Final = 16
 OUTCOME_WIDTH: Final = 13
 
 _OUTCOMES: Final[dict[str, Style]] = {"delivered": "green", "dead_lettered": "red", "dropped": "red", "expired": "red"}
@@ -40,7 +40,7 @@ _OUTCOMES: Final[dict[str, Style]] = {"delivered": "green", "dead_lettered": "re
 @app.command(
     cls=Command,
     epilog="router tap clientes-in\nrouter tap to-mqtt --where \"data.kind == 'alarm'\" --count 10\n"
-    "router tap door to-mqtt notify --sample 10% --limit 20/s\nrouter tap to-mqtt --json | jq .id",
+    "router tap door to-mqtt notify --sample 10% --limit 20/s\nrouter tap to-mqtt --json | jq 'select(.id)'",
 )
 def tap(
     names: Annotated[
@@ -119,13 +119,15 @@ def _print_message(line: Json, name_width: int) -> None:
     begin = f"{_fitted(str(line.get('name')), name_width)}  "
     room = terminal_width()
     id_width = ID_WIDTH if room is None or room >= NARROW else NARROW_ID_WIDTH
+    message = line.get("message")
+    if room is None or isinstance(message, dict):
+        id_width = max(id_width, width(printable(str(line.get("id")))))
     id_ = _fitted(str(line.get("id")), id_width)
     text = printable(": ".join(filter(None, (str(line.get("reason") or ""), str(line.get("preview") or "")))))
     if room is not None:
         text = cut(text, max(10, room - len(clock) - name_width - id_width - OUTCOME_WIDTH - 8))
     told = styled(told, style, sys.stdout) if style else told
     print(f"{styled(clock, 'dim', sys.stdout)}  {begin}{told}  {id_}  {text}".rstrip())
-    message = line.get("message")
     if isinstance(message, dict):
         for name, value in (message.get("headers") or {}).items():
             print(styled(f"    {printable(str(name))}: {printable(str(value))}", "dim", sys.stdout))

@@ -118,7 +118,7 @@ class Api:
             wall=clock.time(),
         )
         routes = self._engine.routes.values()
-        backlog = sum(route.intake.backlog for route in routes if name in (route.name, *route.plan.sources))
+        backlog = sum(route.backlog.size for route in routes if name in (route.name, *route.plan.sources))
         return Answer.json({**view, "backlog": backlog})
 
     async def message(self, call: Call) -> Answer:

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from actors.core.errors import ControlError
-from router.change.changes import Changed
+from router.change.changed import Changed
 from router.change.code import refuse_new_code
 from router.control.change_documents import ChangedDocument, Planned, RevisionDocument, RevisionPage
 from router.control.operation import Answer, Call, Change, Noted, Operation

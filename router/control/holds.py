@@ -121,7 +121,7 @@ class HoldOperations:
             if any(getattr(message, "id", None) == message_id for message in messages):
                 raise ControlError(f"no route has message {message_id} any more: {name} has it, and it ends there")
         error = UnknownError(f"message in the mailbox of {name} with the id", message_id)
-        if backlog := sum(route.intake.backlog for route in routes):
+        if backlog := sum(route.backlog.size for route in routes):
             error.suggestion = (
                 f"{backlog:,} more are in the journal alone: none of them can be held or dropped before it is in memory"
             )

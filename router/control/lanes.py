@@ -59,7 +59,7 @@ def of_route(route: Route) -> Iterator[Entry]:
         yield Entry("waiting", "queued", envelope)
     for delivery in attempts.running:
         yield Entry("in_flight", "attempting", delivery)
-    for delivery in route.intake.marking:
+    for delivery in route.backlog.marking:
         yield Entry("in_flight", "marking", delivery)
     for delivery in route.burial.pending:
         yield Entry("in_flight", "dead_lettering", delivery)
@@ -72,7 +72,7 @@ def of_route(route: Route) -> Iterator[Entry]:
         yield Entry("held", "ready", delivery)
     for delivery in route.on_hold:
         yield Entry("held", "on_hold", delivery)
-    for delivery in route.held:
+    for delivery in route.under_way.held:
         yield Entry("held", "held", delivery)
     for delivery in (*route.order, *route.branches):
         if delivery.details is None or not delivery.details.pending:
@@ -144,7 +144,7 @@ def age_s(envelope: Envelope, *, now: float, wall: float) -> float:
 def oldest_age_s(route: Route, *, now: float, wall: float) -> float | None:
     """The age of the oldest message a route has in memory; None where it has none."""
     first = next(iter(route.mailbox), None)
-    found = [*route.under_way(), *(() if first is None else (first,))]
+    found = [*route.under_way, *(() if first is None else (first,))]
     return max((age_s(envelope, now=now, wall=wall) for envelope in found), default=None)
 
 

@@ -42,7 +42,7 @@ class OpenApi:
     async def show(self, call: Call) -> Answer:
         """This document."""
         if self._made is None:
-            self._made = json.dumps(openapi(self._operations)).encode("ascii")
+            self._made = (json.dumps(openapi(self._operations)) + "\n").encode("ascii")
         return Answer(self._made)
 
 

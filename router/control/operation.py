@@ -65,12 +65,16 @@ class Answer:
 
     @classmethod
     def json(cls, document: Any, status: int = 200, *, noted: Noted = NOTHING_MORE) -> Answer:
-        return cls(json.dumps(document).encode("ascii"), status, noted=noted)
+        return cls(_line(document), status, noted=noted)
 
     @classmethod
     def of(cls, problem: Problem) -> Answer:
-        body = json.dumps(problem.as_dict()).encode("ascii")
-        return cls(body, problem.status, PROBLEM, problem.headers)
+        return cls(_line(problem.as_dict()), problem.status, PROBLEM, problem.headers)
+
+
+def _line(document: Any) -> bytes:
+    """As JSON that ends with a line break: a shell's prompt stands behind what curl prints."""
+    return (json.dumps(document) + "\n").encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

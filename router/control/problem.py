@@ -18,7 +18,7 @@ from actors.core.errors import (
 )
 from router.change.changes import ChangeInProgressError
 from router.change.code import CodeRefusedError
-from router.change.swap import NotReadyError
+from router.change.preparation import NotReadyError
 from router.telemetry.shown import without_credentials
 from router.topology.problems import TopologyError, did_you_mean
 from router.topology.settings import Role

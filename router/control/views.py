@@ -149,7 +149,7 @@ def route_view(
         "why": why(child),
         "durable": route.plan.durable,
         "mailbox": mailbox_state(route.mailbox, in_hand=len(attempts.running)),
-        "backlog": route.intake.backlog,
+        "backlog": route.backlog.size,
         "ledger": {
             "accepted": balance.accepted,
             "split_out": balance.split_out,
@@ -163,7 +163,7 @@ def route_view(
         "retrying": len(attempts.retries),
         "suspended": len(attempts.suspended),
         "on_hold": len(route.on_hold),
-        "held_back": route.held_back(),
+        "held_back": route.under_way.held_back,
         **restarts_view(child),
         "pause": pause_view(pause),
         "oldest_age_s": oldest_age_s(route, now=now, wall=wall),

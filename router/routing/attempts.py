@@ -1,4 +1,4 @@
-"""Attempts at delivering: their deadlines, retries, fallbacks, and waiting for a target that is away."""
+"""Attempts at delivering: their deadlines, retries, fallbacks, and what a limit makes wait."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from actors.core.child import Child
 from actors.core.clock import Clock, Timer
 from actors.core.errors import DeliveryError, MailboxFullError, Reason
-from actors.core.events import AttemptFailed, Events, RouteResumed, RouteSuspended
+from actors.core.events import AttemptFailed, Events
 from actors.core.message import Settlement
 from router.routing.choose import RetryPolicy, TryAgain, TryNext, after_failure
 from router.routing.delivery import PAST_STEPS, Delivery, Details
+from router.routing.suspension import Suspension
 
 if TYPE_CHECKING:
     from router.routing.route import Route
@@ -31,27 +32,18 @@ class Attempts:
     order of its deadlines, and one timer stands for its first, the next retry and the next expiry.
     """
 
-    def __init__(
-        self,
-        route: Route,
-        *,
-        targets: Mapping[str, Child],
-        policy: RetryPolicy,
-        timeout_s: float,
-        clock: Clock,
-        events: Events,
-        random: Callable[[], float],
-    ) -> None:
+    def __init__(self, route: Route, *, clock: Clock, events: Events, random: Callable[[], float]) -> None:
         self.running: dict[Delivery, None] = {}
         self.retries: list[tuple[float, int, Delivery]] = []
-        self.suspended: deque[Delivery] = deque()
-        """Those whose targets are all away; while there are any the route takes nothing more."""
+        self.suspension = Suspension(route, clock=clock, events=events)
+        self.suspended = self.suspension.deliveries
+        """What the suspension has; kept here too, since it is asked for once a message."""
         self.pausing: deque[Delivery] = deque()
         """Those whose target's `limit` is used up for now."""
         self._route = route
-        self._targets = targets
-        self._policy = policy
-        self._timeout_s = timeout_s
+        self._targets = route.targets
+        self._policy = route.plan.retry
+        self._timeout_s = route.plan.timeout_s
         self._deadlines: dict[Delivery, float] = {}
         """Of attempts that began with another timeout than the route has now."""
         self._clock = clock
@@ -63,7 +55,7 @@ class Attempts:
         self._timer_at = math.inf
         """When the timer fires; infinite where there is none."""
         self._resume_at = 0.0
-        for target in targets.values():
+        for target in self._targets.values():
             target.watch(self.look_again)
 
     def close(self) -> None:
@@ -107,8 +99,8 @@ class Attempts:
                     delivery.attempt = 1
                 self.begin(delivery, target)
                 return
-        if self._can_wait(delivery):
-            self._suspend(delivery)
+        if self.suspension.can_end(delivery):
+            self._arm(self.suspension.add(delivery))
         else:
             closed = self._targets[details.candidates[details.candidate]].closed
             reason, why = details.last or (closed.reason, closed.why) if closed else ("failed", "")
@@ -175,11 +167,6 @@ class Attempts:
                 self._deadlines.setdefault(delivery, delivery.enqueued_at + self._timeout_s)
         self._policy, self._timeout_s = policy, timeout_s
 
-    def resumed(self) -> None:
-        """None waits any more for a target to return."""
-        if not self.suspended:
-            self._events.emit(RouteResumed(self._route.name))
-
     def _deadline(self, delivery: Delivery) -> float:
         if self._deadlines and (own := self._deadlines.get(delivery)) is not None:
             return own
@@ -201,13 +188,7 @@ class Attempts:
         delay_s = move.delay_s if isinstance(move, TryAgain) else None
         self._events.emit(
             AttemptFailed(
-                self._route.name,
-                target.name,
-                delivery.message.id,
-                delivery.attempt,
-                error.reason,
-                str(error),
-                delay_s,
+                self._route.name, target.name, delivery.message.id, delivery.attempt, error.reason, str(error), delay_s
             )
         )
         match move:
@@ -248,28 +229,6 @@ class Attempts:
             details.position = PAST_STEPS
         return details
 
-    def _can_wait(self, delivery: Delivery) -> bool:
-        """Whether waiting for a target can end: an actor that is switched off does not come back by itself."""
-        details = delivery.more()
-        return any(self._targets[name].state != "disabled" for name in details.candidates[details.candidate :])
-
-    def _can_go(self, delivery: Delivery) -> bool:
-        details = delivery.more()
-        return any(self._targets[name].closed is None for name in details.candidates[details.candidate :])
-
-    def _suspend(self, delivery: Delivery) -> None:
-        details = delivery.more()
-        if not self.suspended:
-            name = details.candidates[details.candidate]
-            closed = self._targets[name].closed
-            self._events.emit(RouteSuspended(self._route.name, name, closed.why if closed is not None else ""))
-        self.suspended.append(delivery)
-        # It is in nobody's hands: an outage during which the router dies again and again makes no suspect of it.
-        self._route.remember(delivery)
-        expires = delivery.message.expirytime
-        if expires is not None:
-            self._arm(self._now() + max(0.0, expires - self._clock.time()))
-
     def _pause(self, delivery: Delivery, until: float) -> None:
         self.with_candidates(delivery)
         self._resume_at = min(until, self._resume_at) if self.pausing else until
@@ -285,11 +244,7 @@ class Attempts:
                 del self.running[delivery]
                 target.refused += 1
                 self._away(delivery)
-        if going := [delivery for delivery in self.suspended if self._can_go(delivery)]:
-            for delivery in going:
-                self.suspended.remove(delivery)
-            self._route.ready.extend(going)
-            self.resumed()
+        self.suspension.look_again()
         self._route.pump()
 
     # Time
@@ -323,7 +278,7 @@ class Attempts:
                 self.pausing.clear()
             else:
                 self._arm(self._resume_at)
-        self._expire_suspended(now)
+        self._arm(self.suspension.expire(now))
         self._route.pump()
 
     def _look_at_all(self, now: float) -> None:
@@ -353,21 +308,3 @@ class Attempts:
             self.running[following] = None
             text = f"{target.name} did not answer within {timeout_s:g} s"
             self.failed(following, DeliveryError(text, reason="unknown"))
-
-    def _expire_suspended(self, now: float) -> None:
-        wall = self._clock.time()
-        soonest: float | None = None
-        before = len(self.suspended)
-        for delivery in tuple(self.suspended):
-            expires = delivery.message.expirytime
-            if expires is None:
-                continue
-            if expires <= wall:
-                self.suspended.remove(delivery)
-                self._route.end(delivery, Settlement("expired"))
-            elif soonest is None or expires < soonest:
-                soonest = expires
-        if len(self.suspended) < before:
-            self.resumed()
-        if soonest is not None:
-            self._arm(now + soonest - wall)

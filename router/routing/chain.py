@@ -56,15 +56,17 @@ class Chain:
 
     def resume(self, delivery: Delivery, message: Message) -> None:
         """A step lets go of what it held."""
-        if delivery in self.held:
-            self._let_go(delivery)
+        if self.let_go(delivery):
             delivery.message = message
             self._route.ready.append(delivery)
             self._route.pump()
 
     def conclude(self, delivery: Delivery, verdict: Verdict) -> None:
-        """A step says that it ends here."""
-        self._let_go(delivery)
+        """A step says that what it held ends here."""
+        if self.let_go(delivery):
+            self._end(delivery, verdict)
+
+    def _end(self, delivery: Delivery, verdict: Verdict) -> None:
         if verdict.outcome == "dead_lettered":
             self._route.give_up(delivery, "invalid", verdict.reason or "a step dead-lettered it")
         else:
@@ -76,10 +78,14 @@ class Chain:
         if self._route.chain is not self:
             self._route.former[self] = None
 
-    def _let_go(self, delivery: Delivery) -> None:
-        self.held.pop(delivery, None)
+    def let_go(self, delivery: Delivery) -> bool:
+        """No step holds it any more, or works on it for anybody; false where none did."""
+        if delivery not in self.held:
+            return False
+        del self.held[delivery]
         if not self.held:
             self._route.former.pop(self, None)
+        return True
 
     def failed(self, delivery: Delivery, error: ExpressionError | DeliveryError) -> None:
         """A step could not be evaluated on this message; no repetition would change that."""
@@ -99,7 +105,7 @@ class Chain:
                 self._passed(delivery, result, position)
                 self._route.ready.appendleft(delivery)
             case Verdict():
-                self.conclude(delivery, result)
+                self._end(delivery, result)
             case Parts():
                 self._route.branches.split(delivery, result)
             case Hold():
@@ -120,21 +126,29 @@ class Chain:
     async def _awaited(self, delivery: Delivery, result: Coroutine[Any, Any, StepResult], position: int) -> None:
         try:
             outcome = await result
-            self._let_go(delivery)
+        except (ExpressionError, DeliveryError) as error:
+            if self.let_go(delivery):
+                self.failed(delivery, error)
+        except Exception as error:
+            if self.let_go(delivery):
+                self._route.crashed(delivery, error)
+        else:
+            if self.let_go(delivery):
+                self._go_on(delivery, outcome, position)
+
+    def _go_on(self, delivery: Delivery, outcome: StepResult, position: int) -> None:
+        try:
             self._carry_out(delivery, outcome, position)
         except (ExpressionError, DeliveryError) as error:
-            self._let_go(delivery)
             self.failed(delivery, error)
         except Exception as error:
-            self._let_go(delivery)
             self._route.crashed(delivery, error)
 
     def _returned(self, delivery: Delivery, result: Coroutine[Any, Any, StepResult], task: asyncio.Task[None]) -> None:
         self._route.engaged -= 1
         # Where the task was cancelled before it began, nobody has awaited it.
         result.close()
-        if task.cancelled() and delivery in self.held:
+        if task.cancelled() and self.let_go(delivery):
             # The actor ended, and this task with it, perhaps before it began: the step is run again.
-            self._let_go(delivery)
             self._route.ready.appendleft(delivery)
         self._route.pump()

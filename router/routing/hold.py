@@ -20,7 +20,7 @@ def find(route: Route, message_id: str) -> list[Delivery]:
     """
     return [
         delivery
-        for delivery in [*route.mailbox.messages, *route.under_way()]
+        for delivery in [*route.mailbox.messages, *route.under_way]
         if isinstance(delivery, Delivery) and delivery.message.id == message_id and not _is_parent(delivery)
     ]
 
@@ -65,9 +65,9 @@ def drop(route: Route, delivery: Delivery, reason: str) -> None:
         _take_back(route, delivery)
     elif delivery in route.burial.pending:
         raise ControlError(f"message {message_id} is becoming a dead letter")
-    elif delivery in route.intake.marking:
+    elif delivery in route.backlog.marking:
         raise ControlError(f"message {message_id} is about to go on: try again")
-    elif delivery in route.held:
+    elif delivery in route.under_way.held:
         raise ControlError(f"a step of {route.name} has message {message_id}, and it ends or goes on there")
     elif route.branches.end_waiting(delivery, settlement):
         return
@@ -98,9 +98,7 @@ def _withdraw(route: Route, delivery: Delivery) -> bool:
         del route.on_hold[delivery]
         return True
     attempts = route.attempts
-    if delivery in attempts.suspended:
-        attempts.suspended.remove(delivery)
-        attempts.resumed()
+    if attempts.suspension.withdraw(delivery):
         return True
     for line in (route.ready, attempts.pausing):
         if delivery in line:

@@ -1,4 +1,4 @@
-"""How messages get into a route: acceptance, the journal, and what waits in it."""
+"""How messages get into a route: room, acceptance, and the journal's commit."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from actors.core.clock import Clock, Timer
-from actors.core.errors import BackPressureError, RouterError, StorageError
+from actors.core.errors import BackPressureError, RouterError
 from actors.core.events import Events, Notice
 from actors.core.message import Message, Receipt, Settlement
-from actors.core.step import Adopting
 from router.routing.delivery import PAST_STEPS, Delivery
 from router.routing.probe import Probe
-from router.store.journal import Journal, Row
+from router.store.journal import Journal
 
 if TYPE_CHECKING:
     from router.routing.plan import RoutePlan
@@ -29,23 +28,15 @@ MAX_COMMITTING = 10_000
 LOOK_AGAIN_S = 1.0
 """How often those who wait for room look whether there is some, besides being woken."""
 
-LOAD_AGAIN_S = 1.0
-"""When a journal that could not be read is read again."""
-
-POISON_STARTS = 3
-"""A message that was in hand at so many starts in a row that died is quarantined."""
-
 
 class Intake:
     """Accepts messages: into the route's mailbox, after the journal's commit where the route is durable.
 
-    What a durable route has no room for stays on disk alone (`backlog`), and is loaded in its order when the
-    mailbox has emptied by half. The order of the journal's rows is the order of acceptance.
+    What a durable route has no room for stays on disk alone (`Backlog`). The order of the journal's rows is the
+    order of acceptance.
     """
 
     def __init__(self, route: Route, *, journal: Journal, clock: Clock, events: Events) -> None:
-        self.backlog = 0
-        """Messages that are in the journal and not in the mailbox."""
         self.committing = 0
         """Messages whose commit is awaited; they are not accepted yet."""
         self.closing = False
@@ -54,9 +45,8 @@ class Intake:
         """The route is not there any more: whoever waits for room in it looks elsewhere."""
         self.refuses = ""
         """Why an operator lets nothing in for now; empty where something may come. `shut` and `open` set it."""
-        self.marking: dict[Delivery, None] = {}
-        """Suspects whose mark in the journal is being committed."""
         self._route = route
+        self._backlog = route.backlog
         self._plan = route.plan
         self._durable = route.plan.durable
         self._mailbox = route.mailbox
@@ -70,14 +60,6 @@ class Intake:
         self._clock = clock
         self._now = clock.now
         self._events = events
-        self._last_row = 0
-        self._committed_row = 0
-        self._suspects = 0
-        """How many of the rows to come were there when the router died."""
-        self._loading = False
-        self._load_at = 0.0
-        """Not before this, since the journal could not be read."""
-        self._receipts: dict[int, Receipt] = {}
         self._looking: Timer | None = None
         self.waiters: deque[asyncio.Future[None]] = deque()
         """Sources that wait for room."""
@@ -85,26 +67,27 @@ class Intake:
     def rewire(self, plan: RoutePlan) -> None:
         """The route runs by another plan; what the journal has of it stays there until it is settled."""
         self._plan, self._durable = plan, plan.durable
-        self._reconsider()
+        self.reconsider()
 
     def shut(self, why: str) -> None:
         """Take nothing in until it is opened: `why` continues a sentence that begins with the route's name."""
         self.refuses = why
-        self._reconsider()
+        self.reconsider()
 
     def open(self) -> None:
         """Take messages in again."""
         self.refuses = ""
-        self._reconsider()
+        self.reconsider()
 
     def close(self) -> None:
         """The router stops: take nothing more in."""
         self.closing = True
-        self._reconsider()
+        self.reconsider()
 
-    def _reconsider(self) -> None:
+    def reconsider(self) -> None:
+        """Decide anew whether `offer` may take the short way; for whoever changes what may be in a message's way."""
         # What was journaled while the route was durable comes first.
-        behind = self.backlog or self.committing
+        behind = self._backlog.size or self.committing
         self._plain = not (self._durable or self.closing or self.refuses or behind)
 
     # Acceptance
@@ -119,7 +102,7 @@ class Intake:
             if self._journal.is_full:
                 return "journal full"
             return "journal behind" if self.committing >= MAX_COMMITTING else None
-        if len(self._mailbox.messages) >= self._mailbox.capacity or self.backlog or self.committing:
+        if len(self._mailbox.messages) >= self._mailbox.capacity or self._backlog.size or self.committing:
             return "full"
         return "away" if self._route.attempts.suspended else None
 
@@ -197,8 +180,9 @@ class Intake:
     def _committed(self, entry: _Entry, error: Exception | None) -> None:
         self.committing -= 1
         if not self._durable:
-            self._reconsider()
-        self._committed_row = max(self._committed_row, entry.row)
+            self.reconsider()
+        backlog = self._backlog
+        backlog.committed_row = max(backlog.committed_row, entry.row)
         if error is not None:
             if entry.receipt is not None:
                 wrapped = error if isinstance(error, RouterError) else RouterError(str(error))
@@ -210,13 +194,13 @@ class Intake:
         mailbox = route.mailbox
         # A receipt that holds a request and its body, say, must not wait with its message for a target to return.
         receipt = None if entry.receipt is None or entry.receipt.until_accepted else entry.receipt
-        if self.closing or self.backlog or len(mailbox.messages) >= mailbox.capacity:
-            self.backlog += 1
-            self._reconsider()
+        if self.closing or backlog.size or len(mailbox.messages) >= mailbox.capacity:
+            backlog.size += 1
+            self.reconsider()
             if receipt is not None:
-                self._receipts[entry.row] = receipt
+                backlog.receipts[entry.row] = receipt
         else:
-            self._last_row = entry.row
+            backlog.last_row = entry.row
             delivery = Delivery(route, entry.message, receipt, self._now())
             delivery.row = entry.row
             mailbox.offer(delivery)
@@ -274,100 +258,6 @@ class Intake:
                 waiter.set_result(None)
                 return
 
-    # The journal's backlog
-
-    def recover(self, *, unclean: bool) -> int:
-        """At the start: take over what the last run left in the journal; returns how many messages."""
-        self.backlog = self._journal.waiting(self._plan.name)
-        self._reconsider()
-        self._committed_row = self._journal.newest(self._plan.name)
-        self._route.ledger.accepted += self.backlog
-        self._suspects = self.backlog if unclean else 0
-        return self.backlog
-
-    def refill(self) -> None:
-        """Load more of the backlog where the mailbox has room for it."""
-        mailbox = self._route.mailbox
-        actor = self._route.actor
-        if self._loading or actor is None or self.closing or len(mailbox.messages) > mailbox.capacity // 2:
-            return
-        if self._now() < self._load_at:
-            return
-        self._loading = True
-        task = actor.spawn(self._load(mailbox.capacity - len(mailbox.messages)))
-        task.add_done_callback(self._loaded)
-
-    async def _load(self, limit: int) -> None:
-        try:
-            rows = await self._journal.load(self._plan.name, self._last_row, limit)
-        except StorageError as error:
-            self._events.emit(Notice(f"route {self._plan.name} cannot read its journal: {error}", "error"))
-            self._load_at = self._now() + LOAD_AGAIN_S
-            self._clock.call_at(self._load_at, self._route.pump)
-            return
-        # A row whose commit the loop has not heard of yet comes by itself.
-        rows = [row for row in rows if row.row <= self._committed_row]
-        for row in rows:
-            self._last_row = row.row
-            self.backlog -= 1
-            self._take_over(row)
-        self._reconsider()
-        if not rows and self.backlog:
-            self._events.emit(Notice(f"the journal lacks {self.backlog} messages of {self._plan.name}", "error"))
-            self._route.ledger.accepted -= self.backlog
-            self.backlog = 0
-            self._reconsider()
-
-    def _loaded(self, _: asyncio.Task[None]) -> None:
-        # Also where the task was cancelled before it began.
-        self._loading = False
-        self._route.pump()
-
-    def _take_over(self, row: Row) -> None:
-        route = self._route
-        message, key = route.order.unlabelled(Message.from_bytes(row.message))
-        delivery = Delivery(route, message, self._receipts.pop(row.row, None), self._now())
-        delivery.row = row.row
-        delivery.accepted_at -= self._waited_s(message)
-        delivery.attempt = max(1, row.attempts)
-        if key is not None:
-            delivery.more().kept_key = key
-        if row.position or row.delivered:
-            details = delivery.more()
-            details.position = row.position
-            details.done = row.delivered
-        suspect = self._suspects > 0
-        self._suspects -= suspect
-        if row.hands >= POISON_STARTS:
-            why = f"it was in hand at {row.hands} starts in a row that died"
-            route.give_up(delivery, "quarantined", why)
-            return
-        for step in self._plan.steps[: row.position]:
-            if isinstance(step, Adopting):
-                step.adopt(delivery.message.id, delivery)
-        if suspect:
-            delivery.more().suspect = True
-        route.mailbox.messages.append(delivery)
-
-    def _waited_s(self, message: Message) -> float:
-        """How long a message was in the journal alone, as far as that can be known."""
-        return max(0.0, self._clock.time() - message.time) if message.time else 0.0
-
-    def mark(self, delivery: Delivery) -> None:
-        """Commit that a suspect is taken in hand, before it is."""
-        self.marking[delivery] = None
-        self._route.engaged += 1
-        self._journal.mark_in_hand(delivery.row, partial(self._marked, delivery))
-
-    def _marked(self, delivery: Delivery, error: Exception | None) -> None:
-        self.marking.pop(delivery, None)
-        self._route.engaged -= 1
-        if delivery.route is not None:
-            # Where the mark cannot be kept the message goes on all the same: it is only a suspect.
-            delivery.more().suspect = False
-            self._route.ready.append(delivery)
-            self._route.pump()
-
     def settled(self, delivery: Delivery) -> None:
         """It ended: its row may go, whenever that is convenient."""
         self._journal.settle(delivery.row)
@@ -375,7 +265,7 @@ class Intake:
     @property
     def busy(self) -> bool:
         """Whether messages are on their way into the mailbox."""
-        return bool(self.committing or self._loading)
+        return bool(self.committing or self._backlog.loading)
 
 
 class _Entry:

@@ -30,7 +30,7 @@ def rewire(route: Route, plan: RoutePlan, targets: Mapping[str, Child], *, keeps
     free: list[Delivery] = []
     if not keeps_order:
         waiting = set(route.order)
-        under_way = [delivery for delivery in route.under_way() if delivery not in waiting]
+        under_way = [delivery for delivery in route.under_way if delivery not in waiting]
         free = route.order.rekey(plan.order_by, [*again, *under_way])
     route.ready.extendleft(reversed(again))
     route.ready.extend(free)
@@ -52,16 +52,18 @@ def retarget(route: Route, targets: Mapping[str, Child]) -> None:
     moved = set(again)
     attempts.retries = [entry for entry in attempts.retries if entry[2] not in moved]
     heapq.heapify(attempts.retries)
-    if attempts.suspended:
-        again.extend(attempts.suspended)
-        attempts.suspended.clear()
-        attempts.resumed()
+    again.extend(attempts.suspension.take_all())
     route.become(route.plan, targets)
     route.ready.extendleft(reversed(again))
 
 
 def bury_all(route: Route, why: str) -> None:
-    """Make dead letters of all that a route has under way; a copy that waited for another may come to light by it."""
+    """Make dead letters of all that a route has under way, and let nothing go on.
+
+    What waits behind these comes to light by it: the next of a key, the next part, copies of a message. So call
+    it again until nothing is left.
+    """
+    route.paused = True
     attempts = route.attempts
     for delivery in tuple(attempts.running):
         target = delivery.target
@@ -75,7 +77,11 @@ def bury_all(route: Route, why: str) -> None:
             following = delivery.successor()
             following.target = target
             route.give_up(following, "unknown", f"{why}, and {target.name} had not answered")
+    held = route.under_way.held
+    for delivery in held:
+        route.holder(delivery).let_go(delivery)
     waiting = [
+        *held,
         *(delivery for _, _, delivery in attempts.retries),
         *attempts.suspended,
         *attempts.pausing,
@@ -111,10 +117,7 @@ def _taken_back(route: Route, plan: RoutePlan, targets: Mapping[str, Child]) -> 
     heapq.heapify(attempts.retries)
     for _, _, delivery in attempts.retries:
         delivery.choose_anew()
-    if attempts.suspended:
-        again.extend(attempts.suspended)
-        attempts.suspended.clear()
-        attempts.resumed()
+    again.extend(attempts.suspension.take_all())
     again.extend(attempts.pausing)
     attempts.pausing.clear()
     for delivery in tuple(attempts.running):
@@ -149,7 +152,7 @@ def _leads_on(route: Route, delivery: Delivery, plan: RoutePlan, targets: Mappin
 def _change_steps(route: Route, plan: RoutePlan) -> None:
     """What is among the steps goes through them to their end; the new ones take over what these remember."""
     old = route.chain
-    for delivery in [*route.under_way(), *route.mailbox.messages]:
+    for delivery in [*route.under_way, *route.mailbox.messages]:
         assert isinstance(delivery, Delivery)
         details = delivery.details
         if details is None or details.former is not None or details.position >= PAST_STEPS:

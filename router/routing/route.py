@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from actors.core.actor import AsyncioActor
 from actors.core.child import Child
 from actors.core.clock import Clock
-from actors.core.errors import DeliveryError, ExpressionError, Reason, RouterError
+from actors.core.errors import Reason, RouterError
 from actors.core.events import Events, MessageLost, ReplyLost
 from actors.core.mailbox import Mailbox
 from actors.core.message import Settlement
+from router.routing.advance import advance
 from router.routing.attempts import Attempts
+from router.routing.backlog import Backlog
 from router.routing.branches import Branches
 from router.routing.burial import Burial
 from router.routing.chain import Chain
-from router.routing.delivery import DELIVERED, PAST_STEPS, Delivery
+from router.routing.delivery import DELIVERED, Delivery
 from router.routing.intake import Intake
 from router.routing.ledger import Balance, Ledger
 from router.routing.order import Order
 from router.routing.plan import RoutePlan
 from router.routing.trail import Trail
+from router.routing.under_way import UnderWay
 from router.store.dead_letters import DeadLetters
 from router.store.journal import Journal
+
+if TYPE_CHECKING:
+    from router.routing.route_actor import RouteActor
 
 TURN = 128
 """Messages a route advances before it lets others run."""
@@ -62,7 +66,7 @@ class Route:
         """What goes on before the mailbox is looked into: due retries, parts of a split, next targets."""
         self.actor: RouteActor | None = None
         self._events = events
-        self._clock = clock
+        self.clock = clock
         self.targets = targets
         """The actors that stand for the names its plan leads to."""
         self._journal = journal
@@ -78,21 +82,15 @@ class Route:
         self.former: dict[Chain, None] = {}
         """Steps of plans before that hold something."""
         self.branches = Branches(self, targets=targets, journal=journal)
-        self.attempts = Attempts(
-            self,
-            targets=targets,
-            policy=plan.retry,
-            timeout_s=plan.timeout_s,
-            clock=clock,
-            events=events,
-            random=random,
-        )
+        self.attempts = Attempts(self, clock=clock, events=events, random=random)
+        self.backlog = Backlog(self, journal=journal, clock=clock, events=events)
         self.intake = Intake(self, journal=journal, clock=clock, events=events)
         self.burial = Burial(self, dead_letters=dead_letters, targets=targets, clock=clock, events=events)
         self.paused = False
         """Nothing goes on until an operator resumes it; what a target has in hand still ends."""
         self.on_hold: dict[Delivery, None] = {}
         """Those whose turn has come, and which an operator holds (hold.py). They keep their keys."""
+        self.under_way = UnderWay(self)
 
     def become(self, plan: RoutePlan, targets: Mapping[str, Child]) -> None:
         """Run by another plan from now on; rewire.py sees to what is under way."""
@@ -136,19 +134,7 @@ class Route:
         """The steps that hold a delivery."""
         return next((chain for chain in self.former if delivery in chain.held), self.chain)
 
-    @property
-    def held(self) -> list[Delivery]:
-        """What steps hold, or work on."""
-        return [delivery for chain in (self.chain, *self.former) for delivery in chain.held]
-
     # Taking messages on
-
-    def held_back(self) -> bool:
-        """Whether nothing more is taken from the mailbox for now."""
-        attempts, order, burial = self.attempts, self.order, self.burial
-        held = sum(len(chain.held) for chain in (self.chain, *self.former))
-        waiting = len(attempts.retries) + held + order.waiting + len(burial.pending)
-        return bool(attempts.suspended or attempts.pausing or burial.failing or waiting >= self.plan.max_waiting)
 
     def pump(self) -> None:
         """Go on with whatever can go on, as far as `concurrency` allows."""
@@ -172,7 +158,7 @@ class Route:
                         or self.order.waiting
                         or self.burial.pending
                     )
-                    and self.held_back()
+                    and self.under_way.held_back
                 ):
                     delivery = messages.popleft()
                 else:
@@ -184,7 +170,7 @@ class Route:
                 ):
                     attempts.begin(delivery, self._straight)
                 else:
-                    self.advance(delivery)
+                    advance(self, delivery)
                     turns -= 1
                     if not turns:
                         self.unfinished = True
@@ -194,64 +180,10 @@ class Route:
             self.crashed(delivery, error)
         finally:
             self._pumping = False
-        if self.intake.backlog:
-            self.intake.refill()
+        if self.backlog.size:
+            self.backlog.refill()
         if self.intake.waiters:
             self.intake.let_in()
-
-    def advance(self, delivery: Delivery) -> None:
-        """From wherever it stands to an attempt, or to its end."""
-        message = delivery.message
-        if message.attributes and (expires := message.expirytime) is not None and expires <= self._clock.time():
-            self.end(delivery, Settlement("expired"))
-            return
-        details = delivery.details
-        plan = self.plan
-        if details is not None and details.candidates:
-            if details.held:
-                self.put_on_hold(delivery)
-            else:
-                self.attempts.place(delivery)
-            return
-        try:
-            if plan.when is not None and (details is None or not details.position) and not plan.when(message):
-                self.end(delivery, Settlement("filtered"))
-                return
-            if plan.order_by is not None and not self.order.enter(delivery):
-                return
-            if details is not None and details.held:
-                self.put_on_hold(delivery)
-                return
-            if details is not None and details.suspect:
-                self.intake.mark(delivery)
-                return
-            if details is not None and details.done and self.branches.ended_before(delivery):
-                self.end(delivery, DELIVERED)
-                return
-            if details is not None and details.role == "branch":
-                self.branches.go_on(delivery)
-                return
-            if details is not None and details.former is not None:
-                if not details.former.run(delivery):
-                    return
-                details.former, details.position = None, PAST_STEPS
-            elif plan.steps and not self.chain.run(delivery):
-                return
-            names = plan.choose(delivery.message)
-        except (ExpressionError, DeliveryError) as error:
-            self.chain.failed(delivery, error)
-            return
-        if len(names) == 1:
-            if delivery.details is not None and delivery.details.done:
-                names = self.branches.not_done(delivery, names)
-                if not names:
-                    self.end(delivery, DELIVERED)
-                    return
-            self.attempts.begin(delivery, self.targets[names[0]])
-        elif not names:
-            self.give_up(delivery, "unroutable", "no case of `to` holds, and there is no `else`")
-        else:
-            self.branches.fan_out(delivery, names)
 
     def put_on_hold(self, delivery: Delivery) -> None:
         """It goes no further until it is released."""
@@ -350,86 +282,22 @@ class Route:
     @property
     def queued(self) -> int:
         """Messages that wait in the mailbox, or behind it in the journal."""
-        return len(self.mailbox) + self.intake.backlog
-
-    def under_way(self) -> list[Delivery]:
-        """Every live delivery that is not in the mailbox, whatever it waits for."""
-        attempts = self.attempts
-        return [
-            *attempts.running,
-            *attempts.suspended,
-            *attempts.pausing,
-            *(delivery for _, _, delivery in attempts.retries),
-            *self.ready,
-            *self.on_hold,
-            *self.held,
-            *self.branches,
-            *self.order,
-            *self.intake.marking,
-            *self.burial.pending,
-        ]
+        return len(self.mailbox) + self.backlog.size
 
     def balance(self) -> Balance:
         """The ledger, with what is on its way counted from where it is."""
-        in_flight = sum(delivery.is_message for delivery in self.under_way())
+        in_flight = sum(delivery.is_message for delivery in self.under_way)
         return self.ledger.balance(queued=self.queued, in_flight=in_flight)
-
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing is on its way."""
-        return not (self.mailbox.messages or self.intake.busy or self.under_way())
-
-    @property
-    def waits_for_others(self) -> bool:
-        """Whether nothing here can end before a target comes back, or an operator lets it."""
-        attempts = self.attempts
-        if attempts.running or self.intake.busy:
-            return False
-        if attempts.suspended or (self.paused and not self.burial.pending):
-            return True
-        # What is neither on hold nor in one of these waits behind what is on hold.
-        waiting = attempts.retries or attempts.pausing or (self.mailbox.messages and not self.held_back())
-        moving = self.ready or self.held or self.intake.marking or self.burial.pending
-        return bool(self.on_hold) and not (waiting or moving)
 
     def close(self) -> None:
         """The end: what has not ended was never acknowledged, or is in the journal."""
         self.actor = None
         self.intake.close()
         self.attempts.close()
-        for delivery in [*self.under_way(), *self.mailbox.messages]:
+        for delivery in [*self.under_way, *self.mailbox.messages]:
             assert isinstance(delivery, Delivery)
             delivery.route = None
             if delivery.receipt is not None:
                 delivery.receipt.refuse(RouterError("the router stops"))
         self.mailbox.messages.clear()
         self.burial.close()
-
-
-class RouteActor(AsyncioActor):
-    """Runs a route; a crash in one of its steps is a crash of this actor, and is supervised."""
-
-    def __init__(self, route: Route) -> None:
-        super().__init__()
-        self._route = route
-
-    def on_start(self) -> None:
-        self._route.actor = self
-
-    def on_stop(self) -> None:
-        if self._route.actor is self:
-            self._route.actor = None
-
-    async def _receive(self) -> None:
-        mailbox = self.actor_inbox
-        while True:
-            if mailbox.control:
-                if await self._obey(mailbox.control.popleft()):
-                    return
-                continue
-            self._route.pump()
-            if self._route.unfinished:
-                self._route.unfinished = False
-                await asyncio.sleep(0)
-            elif not mailbox.control:
-                await mailbox.change()

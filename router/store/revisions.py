@@ -177,7 +177,12 @@ class Revisions:
         same: before the writing it resumes the revision, and after it it takes the file, which says the same.
         """
         name, digest = file_name(path), content_digest(text)
-        await self._database.transact(partial(applied_files.note, name=name, digest=digest, revision=number))
+
+        def written(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE revisions SET digest = ? WHERE number = ?", (digest, number))
+            applied_files.note(connection, name, digest, number)
+
+        await self._database.transact(written)
 
     async def note_start(self, path: Path) -> None:
         """A start that was given this file has resumed a revision, and confirms none of its own."""

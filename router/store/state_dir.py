@@ -164,7 +164,7 @@ class StateDir:
         # A forked child would keep the lock beyond our end; one that executes a program lets go by itself.
         os.register_at_fork(after_in_child=self._let_go_in_child)
         pid = os.getpid()
-        holder = Holder(pid, time.time(), _started_ticks(pid), " ".join(sys.orig_argv), socket.gethostname())
+        holder = Holder(pid, time.time(), _started_ticks(pid), " ".join(sys.argv), socket.gethostname())
         os.ftruncate(lock, 0)
         os.pwrite(lock, json.dumps(asdict(holder)).encode(), 0)
 

@@ -77,7 +77,7 @@ def test_the_socket_of_a_router_that_was_killed_is_replaced(run: Run, state_dir:
         await control.stop()
         await engine.stop()
         assert answer.startswith(b"HTTP/1.0 200 OK")
-        assert answer.endswith(b'{"status": "ok"}')
+        assert answer.endswith(b'{"status": "ok"}\n')
 
     run(scenario())
 

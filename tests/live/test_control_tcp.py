@@ -225,15 +225,37 @@ def test_the_command_line_asks_by_tcp(
                 ("send", "door", "1", "--token-file", str(token)),
             ):
                 codes.append(await asyncio.to_thread(main, (*command, "--control", url)))
+            codes.append(await asyncio.to_thread(main, ("ps", "--control", url.replace("https", "http"))))
+            codes.append(await asyncio.to_thread(main, ("ps", "--control", url, "--ca", str(token))))
             return url, codes
 
     url, codes = run(scenario())
     output, errors = capsys.readouterr()
-    assert codes == [1, 1, 0, 1]
+    assert codes == [1, 1, 0, 1, 1, 2]
     assert json.loads(output)["router"]["name"] == "sample"
     assert f"the certificate of {url} is not trusted" in errors
     assert "this needs a token" in errors
     assert "this needs the role operator, and this token's is viewer" in errors
+    assert "with `settings.control.tls` its address begins with https://" in errors
+    assert f"{token} cannot be used as --ca: there is no certificate in it" in errors
+
+
+def test_where_tls_is_not_spoken_the_command_line_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In words, and not in those of OpenSSL."""
+    monkeypatch.setattr("sys.argv", ["router"])
+
+    async def scenario() -> list[int]:
+        topology = topology_of(TOPOLOGY, settings=CONTROL)
+        async with running_with(topology) as control:
+            url = url_of(control)
+            return [await asyncio.to_thread(main, ("ps", "--control", url.replace("http://", "https://")))]
+
+    assert run(scenario()) == [1]
+    errors = capsys.readouterr().err
+    assert "error: no TLS with https://127.0.0.1:" in errors
+    assert "without `settings.control.tls` its address begins with http://" in errors
 
 
 @asynccontextmanager

@@ -74,7 +74,10 @@ def test_what_does_not_arrive_is_named(broker: Mosquitto, tmp_path: Path) -> Non
         done = running.ask("load", *url[:2], *data, "--messages", "100")
         assert (done.returncode, "100 of 100 messages accepted" in done.stdout) == (0, True)
         done = running.ask("load", "--url", f"{running.url}/nowhere", "--messages", "3", "--json")
-        assert (done.returncode, json.loads(done.stdout)["refused"]) == (1, {"answered 404 Not Found": 3})
+        assert (done.returncode, json.loads(done.stdout)["refused"]) == (
+            1,
+            {"answered 404 Not Found: nothing is at this path": 3},
+        )
 
 
 def test_over_mqtt_311_the_payload_tells_which_it_is(tmp_path: Path) -> None:

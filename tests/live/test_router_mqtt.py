@@ -116,7 +116,7 @@ def test_all_that_goes_in_comes_out(
             await asyncio.to_thread(produce, broker, 0, 1000)
             await until(lambda: len(consumer.got) == 1000)
             assert sorted(consumer.got) == list(range(1000))
-            await until(lambda: engine.routes["r"].quiet)
+            await until(lambda: engine.routes["r"].under_way.quiet)
             balance = engine.routes["r"].balance()
             assert (balance.accepted, balance.outcomes["delivered"]) == (1000, 1000)
 
@@ -137,7 +137,7 @@ def test_connections_that_break_lose_nothing(run: Run, tmp_path: Path, broker: M
                 front.cut()
             await producing
             await until(lambda: set(consumer.got) == set(range(3000)))
-            await until(lambda: engine.routes["r"].quiet)
+            await until(lambda: engine.routes["r"].under_way.quiet)
 
     run(main(), deadline_s=40)
 

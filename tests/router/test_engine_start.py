@@ -85,7 +85,7 @@ def test_an_actor_that_does_not_get_ready_does_not_stop_the_start(
     run: Run, state: Path, start: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that crashes is not waited for at all; one that takes long, for a while."""
-    monkeypatch.setattr("router.change.swap.READY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("router.change.preparation.READY_TIMEOUT_S", 0.2)
     text = f"""
 actors: {{tap: {{type: tap}}, sink: {{type: sink}}, bad: {{type: sink, start: {start}}}}}
 routes: {{r: {{from: tap, to: sink}}, s: {{from: tap, to: bad, durable: true}}}}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from router.change.conservation import Conservation
-from router.change.swap import NotReadyError, Swap
+from router.change.preparation import NotReadyError
+from router.change.swap import Swap
 from tests.loop import Run
 from tests.router.engine_stage import Stage, running, state_folder, topology_of
 
@@ -113,7 +114,7 @@ def test_a_new_actor_that_does_not_get_ready_ends_the_swap(
     run: Run, state: Path, start: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old topology goes on untouched, and the error says which actor, and why."""
-    monkeypatch.setattr("router.change.swap.READY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("router.change.preparation.READY_TIMEOUT_S", 0.1)
     bad = f"""
 actors: {{tap: {{type: tap}}, tap2: {{type: tap}}, a: {{type: sink}}, b: {{type: sink, start: {start}}}}}
 routes: {{r: {{from: tap, to: b}}, s: {{from: tap2, to: a}}}}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from router.change.swap import NotReadyError
+from router.change.preparation import NotReadyError
 from tests.loop import Run
 from tests.router.change.virtual import Document, World
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from actors.core.errors import BackPressureError, ControlError
 from actors.core.message import Message
-from router.change.swap import NotReadyError
+from router.change.preparation import NotReadyError
 from tests.loop import Run
 from tests.router.change.documents import FEEDS, PITS, documents, edits
 from tests.router.change.virtual import Document, World

@@ -19,11 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from actors.core.child import Child
 from actors.core.errors import BackPressureError, ControlError
-from router.change.swap import NotReadyError
+from router.change.preparation import NotReadyError
 from router.routing.chain import Chain
 from router.routing.delivery import Delivery
 from router.routing.outlet import SourceOutlet
-from router.routing.route import Route, RouteActor
+from router.routing.route import Route
+from router.routing.route_actor import RouteActor
 from tests.loop import Run
 from tests.router.change.documents import FEEDS, PITS, ROUTES, documents, edits
 from tests.router.change.virtual import TESTER, Document, World

@@ -19,7 +19,7 @@ from actors.core.errors import RouterError
 from actors.core.events import ActorCrashed, ActorFailed, AttemptFailed, Event, MessageLost, Notice
 from actors.core.message import Message
 from router.change.assembly import ROUTE
-from router.change.changes import Changed
+from router.change.changed import Changed
 from router.engine import Engine
 from router.routing.delivery import Delivery
 from router.topology.check import check
@@ -362,8 +362,8 @@ class World:
     def is_empty(self) -> bool:
         """Whether no container of any route holds anything, and the journal holds no row."""
         for route in self.engine.routes.values():
-            left = (route.under_way(), route.queued, route.order._busy, route.order._crowded, route.order.waiting)
-            if any(left) or route.engaged or route.intake.committing or route.intake._receipts:
+            left = ([*route.under_way], route.queued, route.order._busy, route.order._crowded, route.order.waiting)
+            if any(left) or route.engaged or route.intake.committing or route.backlog.receipts:
                 return False
         return not self.engine.journal.routes()
 
@@ -389,10 +389,10 @@ class World:
             lines.append(
                 f"{route.name}: {route.balance()} running={list(attempts.running)} retries={len(attempts.retries)} "
                 f"suspended={len(attempts.suspended)} pausing={len(attempts.pausing)} ready={len(route.ready)} "
-                f"held={len(route.held)} burying={len(route.burial.pending)} engaged={route.engaged} "
+                f"held={len(route.under_way.held)} burying={len(route.burial.pending)} engaged={route.engaged} "
                 f"order={route.order._busy} crowded={route.order._crowded} branches={list(route.branches)} "
-                f"actor={route.actor is not None} backlog={route.intake.backlog} "
-                f"committing={route.intake.committing} receipts={route.intake._receipts}"
+                f"actor={route.actor is not None} backlog={route.backlog.size} "
+                f"committing={route.intake.committing} receipts={route.backlog.receipts}"
             )
         for child in self.engine.supervisor.children.values():
             lines.append(f"{child.name}: {child.state} {child.closed} {account(child)}")

@@ -94,6 +94,18 @@ def file(control: Recorded) -> Path:
     return path
 
 
+def test_who_interrupts_the_waiting_is_told_that_the_change_goes_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also within the first seconds, when nothing was said of it yet."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("router.cli.client.Client.post", interrupt)
+    ended = cli("rollback")
+    assert (ended.code, ended.output) == (130, "")
+    assert "the change goes on: `router history` says what became of it" in ended.errors
+
+
 def test_a_plan_is_what_changes_and_what_is_lost_by_it(file: Path, control: Recorded, cli: Cli) -> None:
     control.answer("POST", "/v1/plan", {"revision": 3, "plan": plan_of(), "warnings": []})
     ended = cli("plan")
@@ -201,7 +213,7 @@ def test_a_second_operator_hears_who_the_first_is(file: Path, control: Recorded,
 
 def test_a_file_that_is_not_there_is_an_error(control: Recorded, cli: Cli) -> None:
     ended = cli("apply", "other.yaml")
-    assert (ended.code, ended.errors) == (1, "error: other.yaml cannot be read: No such file or directory\n")
+    assert (ended.code, ended.errors) == (78, "error: other.yaml cannot be read: No such file or directory\n")
     assert control.asked == []
 
 

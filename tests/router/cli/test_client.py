@@ -1,7 +1,9 @@
 """How the command line finds a router, and what it says when there is none."""
 
+import json
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -58,8 +60,6 @@ def test_a_socket_that_nobody_listens_on_is_no_router(nowhere: Path, cli: Cli) -
 
 def test_for_machines_an_error_is_one_object(nowhere: Path, cli: Cli) -> None:
     """On standard error, where errors go."""
-    import json
-
     ended = cli("ps", "--json")
     assert (ended.code, ended.output) == (3, "")
     assert json.loads(ended.errors)["detail"].startswith("no router is running")
@@ -167,3 +167,30 @@ def test_a_router_that_does_not_answer_is_given_up(nowhere: Path) -> None:
         Client(Path("c.sock"), timeout_s=0.05).get("router")
     done.set()
     thread.join(DEADLINE_S)
+
+
+class Webhooks(BaseHTTPRequestHandler):
+    """The listener of webhooks, where the control API is not."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"title": "Not Found", "status": 404, "detail": "nothing is at this path"}).encode()
+        self.send_response(404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_who_asks_at_the_port_of_webhooks_is_told_where_to_look(nowhere: Path, cli: Cli) -> None:
+    """Both are HTTP, and both are printed when the router starts."""
+    with HTTPServer(("127.0.0.1", 0), Webhooks) as server:
+        server.timeout = DEADLINE_S
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        ended = cli("ps", "--control", f"http://127.0.0.1:{server.server_port}")
+        thread.join(DEADLINE_S)
+    assert ended.code == 1
+    assert "does its control API listen at http://127.0.0.1:" in ended.errors
+    assert "`settings.control.listen` says where" in ended.errors

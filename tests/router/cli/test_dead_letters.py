@@ -1,6 +1,7 @@
 """`router dead-letters`, against recorded answers."""
 
 import io
+import json
 import time
 from typing import Any
 
@@ -197,3 +198,14 @@ def test_where_nobody_can_be_asked_yes_is_needed(letters: Recorded, cli: Cli, mo
     assert "--yes does it without asking" in ended.errors
     assert cli("dead-letters", "drop", "--all", "--yes").output == "2 dropped\n"
     assert [asked.method for asked in letters.asked] == ["GET", "GET", "POST"]
+
+
+def test_dropping_what_is_not_there_is_told(letters: Recorded, cli: Cli) -> None:
+    """Whoever mistypes an id shall notice."""
+    ended = cli("dead-letters", "drop", "d1", "d2", "d3", "d3")
+    assert (ended.code, ended.output) == (1, "2 dropped\n")
+    assert "error: 1 of those that were named is not there" in ended.errors
+    ended = cli("dead-letters", "drop", "d1", "d2", "d3", "d4", "--json")
+    assert (ended.code, ended.json) == (1, {"dropped": 2})
+    assert json.loads(ended.errors)["detail"] == "2 of those that were named are not there"
+    assert cli("dead-letters", "drop", "d1", "d2").code == 0

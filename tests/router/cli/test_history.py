@@ -50,6 +50,12 @@ def test_revisions_are_listed_with_who_and_how_it_went(control: Recorded, cli: C
     assert lines[-1] == "under way: apply by ci"
 
 
+def test_the_text_of_a_rollback_was_edited_by_nobody(control: Recorded, cli: Cli) -> None:
+    """It is that of the revision under FROM."""
+    control.answer("GET", "/v1/revisions", {"running": 4, "revisions": [revision(4, action="rollback", base=1)]})
+    assert cli("history").output.splitlines()[1].endswith("1  /etc/shop.yaml")
+
+
 def test_a_full_page_says_how_to_go_on(control: Recorded, cli: Cli) -> None:
     control.answer("GET", "/v1/revisions", PAGE)
     assert cli("history", "--limit", "3").output.endswith("older ones: --before 1\n")

@@ -1,6 +1,7 @@
 """The command line as a whole: help, exit codes, and how it ends when others go away."""
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -131,6 +132,7 @@ def test_without_arguments_it_shows_its_help_and_fails(cli: Cli) -> None:
         (["mailbox"], "error: Missing argument 'NAME'."),
         (["mailbox", "a", "--limit", "many"], "error: Invalid value for '--limit': 'many' is no whole number"),
         (["mailbox", "a", "--limit", "0"], "error: Invalid value for '--limit': 0 is not between 1 and 1000"),
+        (["tap", "a", "--count", "0"], "error: Invalid value for '--count': 0 is not 1 or more"),
         (["start", "--log-level", "loud"], "'loud' is none of debug, info, warning, error"),
         (["ask", "a", "--timeout", "5"], "write 5s or 5ms, not 5"),
         (["send", "a", "--header", "x"], "error: Invalid value for --header: 'x' should be NAME=VALUE"),
@@ -145,6 +147,19 @@ def test_wrong_usage_exits_with_two(cli: Cli, arguments: list[str], message: str
     assert (ended.code, ended.output) == (2, "")
     assert message in ended.errors
     assert "\n       " in ended.errors
+
+
+@pytest.mark.parametrize("arguments", [["pss"], ["ps", "--jsn"], ["mailbox"], ["tap", "a", "--limit", "5"]])
+def test_wrong_usage_is_an_object_for_machines(cli: Cli, arguments: list[str]) -> None:
+    """Also where the command line could not be read as far as --json."""
+    ended = cli(*arguments, "--json")
+    assert (ended.code, ended.output) == (2, "")
+    assert json.loads(ended.errors).keys() == {"detail", "suggestion"}
+
+
+def test_a_range_with_an_open_end_is_words(cli: Cli) -> None:
+    """In help, too."""
+    assert "End behind so many.  [at least 1]" in cli("tap", "--help").output
 
 
 def test_the_version_is_the_package_s(cli: Cli) -> None:

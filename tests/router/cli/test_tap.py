@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.router.cli.conftest import Cli, Recorded
 
 
@@ -61,6 +63,19 @@ def test_whole_messages_have_their_headers_and_data(cli: Cli, control: Recorded)
     assert "x: 1" in ran.output
     assert ran.output.endswith("text\n")
     assert control.asked[0].query["whole"] == "true"
+
+
+def test_ids_are_whole_where_nobody_reads_in_columns(
+    cli: Cli, control: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a narrow terminal they are cut, unless the whole message is shown; a router's own fit there."""
+    own, long = "0263420a2a19-17", "6f3b6f4e-8f0c-4c1e-9a51-2a4b6f3f9d11"
+    stream(control, line("door", id=own), line("door", id=long), line("door", id=long, message={"data": 1}))
+    assert cli("tap", "door", "--count", "3").output.count(long) == 2
+    monkeypatch.setattr("router.cli.tap.terminal_width", lambda: 80)
+    shown = cli("tap", "door", "--count", "3").output
+    assert own in shown
+    assert shown.count(long) == 1
 
 
 def test_shares_and_rates_have_their_units(cli: Cli, control: Recorded) -> None:

@@ -131,7 +131,7 @@ def test_a_path_is_absolute(run: Run, path: str) -> None:
 
 def test_an_actor_that_does_not_get_ready_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
-        monkeypatch.setattr("router.change.swap.READY_TIMEOUT_S", 0.1)
+        monkeypatch.setattr("router.change.preparation.READY_TIMEOUT_S", 0.1)
         async with sample() as client:
             answered = await client.post("/v1/apply", AWAY)
             assert answered.status == 409
@@ -226,7 +226,7 @@ def test_a_change_runs_to_its_end_though_who_asked_hangs_up(run: Run, monkeypatc
     """The audit log has what came of it."""
 
     async def scenario() -> None:
-        monkeypatch.setattr("router.change.swap.READY_TIMEOUT_S", 0.3)
+        monkeypatch.setattr("router.change.preparation.READY_TIMEOUT_S", 0.3)
         async with sample() as client:
             asking = asyncio.create_task(client.post("/v1/apply", AWAY))
             await client.get_until("/v1/revisions", lambda page: page["under_way"])

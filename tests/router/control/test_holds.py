@@ -96,10 +96,10 @@ def test_what_is_in_hand_or_not_there_is_answered_with_where_it_is(run: Run) -> 
             by_hand = await act(client, "slow", "mine", "drop", reason="why not")
             missing = await act(client, "r", "m9", "hold")
             unknown = await act(client, "nobody", "m1", "hold")
-            client.engine.routes["r"].intake.backlog = 1200
+            client.engine.routes["r"].backlog.size = 1200
             on_disk = await act(client, "door", "m9", "hold")
             view = (await client.get("/v1/actors/r/mailbox")).document
-            client.engine.routes["r"].intake.backlog = 0
+            client.engine.routes["r"].backlog.size = 0
             await client.post("/v1/actors/slow/messages", {"data": "go"})
         assert (in_hand.status, in_hand.detail) == (409, "slow has message m1 in hand: it ends there")
         assert (not_held.status, not_held.detail) == (409, "message m1 is not held")

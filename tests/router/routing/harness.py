@@ -26,7 +26,8 @@ from actors.kit.database import Database
 from router.routing.choose import Chooser, OnUnknown, RetryPolicy, always
 from router.routing.outlet import SourceOutlet
 from router.routing.plan import RoutePlan
-from router.routing.route import Route, RouteActor
+from router.routing.route import Route
+from router.routing.route_actor import RouteActor
 from router.routing.trail import Trail
 from router.store.dead_letters import DeadLetter, DeadLetters
 from router.store.journal import Journal
@@ -162,7 +163,7 @@ class System:
                 outlet = self.outlets[source] = self.outlet(source)
             outlet.routes += (route,)
         if recover is not None:
-            route.intake.recover(unclean=recover)
+            route.backlog.recover(unclean=recover)
         self.supervisor.add(ChildSpec(f"route/{name}", lambda: RouteActor(route), route.mailbox, policy))
         self.supervisor.start(f"route/{name}")
         return route
@@ -262,14 +263,14 @@ class System:
         """Whether no container of any route holds anything, and the journal holds no row."""
         for route in self.routes.values():
             leftovers = (
-                route.under_way(),
+                [*route.under_way],
                 route.mailbox.messages,
                 route.order._busy,
                 route.engaged,
                 route.order.waiting,
-                route.intake.backlog,
+                route.backlog.size,
                 route.intake.committing,
-                route.intake._receipts,
+                route.backlog.receipts,
                 route.queued,
             )
             if any(leftovers):

@@ -27,7 +27,7 @@ def of(route: Route, data: object) -> Delivery:
     """The one delivery with these data."""
     (found,) = (
         delivery
-        for delivery in [*route.mailbox.messages, *route.under_way()]
+        for delivery in [*route.mailbox.messages, *route.under_way]
         if isinstance(delivery, Delivery) and delivery.message.data == data
     )
     return found
@@ -449,9 +449,9 @@ def test_a_route_with_nothing_but_held_messages_keeps_no_stop_waiting(run: Run, 
             route = router.route("sink", order_by=key, concurrency=10)
             await router.sent("x1", "a1", "a2")
             hold(route, of(route, "a1"))
-            before = route.waits_for_others
+            before = route.under_way.waits_for_others
             sink.let_go()
             await router.settle()
-            assert (before, route.waits_for_others, route.quiet) == (False, True, False)
+            assert (before, route.under_way.waits_for_others, route.under_way.quiet) == (False, True, False)
 
     run(scenario())

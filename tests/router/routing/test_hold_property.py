@@ -34,7 +34,7 @@ STEERING = st.one_of(
 
 def live(route: Route) -> list[Delivery]:
     """What is under way, found as an operator finds it."""
-    there = [*route.mailbox.messages, *route.under_way()]
+    there = [*route.mailbox.messages, *route.under_way]
     ids = dict.fromkeys(one.message.id for one in there if isinstance(one, Delivery))
     return [delivery for message_id in ids for delivery in find(route, message_id)]
 

@@ -244,7 +244,7 @@ def test_a_backlog_on_disk_comes_before_what_is_taken_in_without_a_journal(run: 
             sink.otherwise = Hang()
             route = router.route("sink", durable=True, capacity=2)
             await router.sent(*range(8))
-            assert route.intake.backlog
+            assert route.backlog.size
             change(router, "sink", durable=False, capacity=2)
             with pytest.raises(BackPressureError):
                 router.send(8)

@@ -220,6 +220,8 @@ def test_a_revision_that_was_written_into_its_file_counts_as_applied_from_it(run
             found = await store.revisions.applied_file(FILE)
             assert found is not None
             assert (found.digest, found.revision, found.started) == (content_digest("two"), second, True)
+            lines = await store.revisions.page(limit=1)
+            assert [(line.number, line.digest) for line in lines] == [(second, content_digest("two"))]
 
     run(scenario())
 
