@@ -203,7 +203,8 @@ class Webhook(AsyncioActor):
             return
         content_type = headers.get("content-type")
         if self._media_types is not None and not _is_one_of(self._media_types, content_type):
-            exchange.refuse(415, f"{content_type or 'no content type'} is not taken here")
+            taken = ", ".join(sorted(self._media_types))
+            exchange.refuse(415, f"{content_type or 'no content type'} is not taken here; {taken} is")
             return
         try:
             message = self._message(exchange, content_type)

@@ -20,6 +20,7 @@ from router.change.preparation import NotReadyError
 from router.change.record import Record
 from router.change.resume import choose, expanded_anew, refusal
 from router.change.swap import Swap
+from router.store.applied_files import content_digest
 from router.store.revisions import Action, Revision
 from router.store.state_dir import StateDir
 from router.topology.edit import parse_targets, redirect
@@ -112,6 +113,11 @@ class Changes:
         """The topology of a text; raises `TopologyError` with every problem."""
         return self.read(text, path)[0]
 
+    async def has_applied(self, text: str, path: Path) -> bool:
+        """Whether that is what was last applied from a file, or written into it: nobody has edited it since."""
+        applied = await self._assembly.stores.revisions.applied_file(path)
+        return applied is not None and applied.digest == content_digest(text)
+
     def plan(self, topology: Topology) -> Impact:
         """What `apply` would do, with what waits now."""
         return impact(self._diff(topology), self._assembly)
@@ -202,7 +208,7 @@ class Changes:
         try:
             yield
         except Exception as error:
-            self._assembly.events.emit(ChangeFailed(action, str(error)))
+            self._assembly.events.emit(ChangeFailed(action, str(error).partition("\n")[0]))
             raise
         finally:
             self.holder, self._task = "", None

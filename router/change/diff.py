@@ -173,8 +173,10 @@ def _differences(old: ActorDefinition, new: ActorDefinition) -> tuple[str, ...]:
     common = [name for name in ("enabled", "mailbox", "supervise", "limit", "breaker") if _differ(old, new, name)]
     if old.type != new.type:
         return ("type", *common)
-    fields: Mapping[str, object] = type(new.options).model_fields
-    return (*common, *(name for name in fields if _differ(old.options, new.options, name)))
+    fields = type(new.options).model_fields
+    differing = (name for name in fields if _differ(old.options, new.options, name))
+    # As a file has them: `class`, which is no name in Python.
+    return (*common, *(fields[name].alias or name for name in differing))
 
 
 def _differ(old: object, new: object, name: str) -> bool:

@@ -65,7 +65,7 @@ class Watch:
             return
         try:
             text = (await asyncio.to_thread(topology_file.content, self._path)).removeprefix("\ufeff")
-            if text != self._text:
+            if text != self._text and not await self._changes.has_applied(text, self._path):
                 await self._take(text)
         except ChangeInProgressError:
             return  # its turn comes with a later look

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from random import random as _random
 from typing import Final, Protocol
@@ -137,6 +138,7 @@ class Link:
         """One connection from its first attempt to its end; returns why it ended."""
         self._lost = asyncio.get_running_loop().create_future()
         driver: Driver | None = None
+        server: Server | None = None
         since = None
         try:
             servers = self._servers()
@@ -157,6 +159,8 @@ class Link:
             # Whatever it is, the next attempt may find it gone; what nobody has foreseen is told by its name.
             is_foreseen = isinstance(error, OSError | RouterError) and str(error)
             why = str(error) if is_foreseen else f"{type(error).__name__}: {error}"
+            if isinstance(error, ConnectionError) and error.errno is not None and server is not None:
+                why = f"no connection to {server}: {os.strerror(error.errno).lower()}"
             self._events.emit(ConnectionFailed(self._connection, self._client_id, why))
         finally:
             self.driver = None

@@ -184,3 +184,17 @@ def test_what_a_swap_wrote_into_it_is_no_change_of_its_own(run: Run, folder: Pat
             assert await router.actions() == [("start", "router"), ("swap", "ana")]
 
     run(scenario())
+
+
+def test_what_a_swap_wrote_does_not_undo_the_next_swap(run: Run, folder: Path) -> None:
+    """Nobody has edited the file: what runs by now is another matter."""
+
+    async def scenario() -> None:
+        async with watched(folder) as router:
+            await router.stage.engine.changes.swap("r", ["b"], who="ana", write=True)
+            await router.stage.engine.changes.swap("r", ["a"], who="ben")
+            await router.look()
+            assert router.target == ("a",)
+            assert await router.actions() == [("start", "router"), ("swap", "ana"), ("swap", "ben")]
+
+    run(scenario())
