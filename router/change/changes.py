@@ -198,12 +198,16 @@ class Changes:
         # Those of a revision that runs may wait for the next start, too.
         return replace(found, settings=differing(self._assembly.settings, topology.settings))
 
-    @asynccontextmanager
-    async def _alone(self, action: str, who: str) -> AsyncIterator[None]:
+    def must_be_free(self) -> None:
+        """Raises `ChangeInProgressError` while something is being changed, and `ControlError` at the router's end."""
         if self._closed:
             raise ControlError("the router is stopping")
         if self.holder:
             raise ChangeInProgressError(self.holder)
+
+    @asynccontextmanager
+    async def _alone(self, action: str, who: str) -> AsyncIterator[None]:
+        self.must_be_free()
         self.holder, self._task = f"{action} by {who}", asyncio.current_task()
         try:
             yield

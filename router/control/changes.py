@@ -218,6 +218,8 @@ class ChangeOperations:
 
     async def rollback(self, call: Call) -> Answer:
         """Go back to a revision that ran. Its text is expanded anew: `${…}` may stand for something else now."""
+        # First of all: which revision is the one before is only known when nothing is being changed.
+        self._changes.must_be_free()
         revision = await self._changes.earlier(call.body.to)
         await self._check_code(call, revision.text)
         changed = await self._to_its_end(self._changes.rollback(revision.number, who=call.caller.who))

@@ -157,6 +157,21 @@ def test_of_two_operators_at_once_one_hears_who_the_other_is(run: Run) -> None:
     run(scenario())
 
 
+def test_a_rollback_during_a_change_hears_who_makes_that(run: Run) -> None:
+    """And not that there is nothing to go back to, which only that change decides."""
+
+    async def scenario() -> None:
+        async with sample() as client:
+            changing = asyncio.ensure_future(client.post("/v1/apply", {"text": text("b")}))
+            while not client.engine.changes.holder:  # noqa: ASYNC110  # nothing to wait on but the loop itself
+                await asyncio.sleep(0)
+            refused = await client.post("/v1/rollback", {})
+            assert (refused.status, refused.document["holder"].split(" by ")[0]) == (409, "apply")
+            assert (await changing).status == 200
+
+    run(scenario())
+
+
 def test_who_expects_another_revision_changes_nothing(run: Run) -> None:
     async def scenario() -> None:
         async with sample() as client:
