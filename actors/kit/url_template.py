@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
 from actors.core.errors import DeliveryError
 from actors.kit.expressions import MistakeError, Template
+from actors.kit.expressions.sourced import Sourced
 from actors.kit.expressions.template import pieces
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic.json_schema import JsonSchemaValue
-
     from actors.core.message import Message
 
 SCHEMES: Final = ("http", "https")
@@ -27,7 +25,7 @@ _SENDABLE: Final = re.compile(r"[!-~]+")
 _DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
 
 
-class UrlTemplate:
+class UrlTemplate(Sourced):
     """`https://host/orders/{{ data.id }}?note={{ data.note }}`, over HTTP or HTTPS.
 
     What a message puts into the path or the query is percent-encoded whole, slashes included. Where scheme and
@@ -35,7 +33,13 @@ class UrlTemplate:
     that it may choose from. Made with a mistake in it, it raises ValueError (MistakeError in an expression).
     """
 
-    __slots__ = ("_parts", "is_constant", "origin", "source")
+    __slots__ = ("_parts", "is_constant", "origin")
+
+    json_schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "format": "jinja2-template",
+        "examples": ["https://host/orders/{{ data.id }}"],
+    }
 
     source: str
     """As the topology has it."""
@@ -100,23 +104,8 @@ class UrlTemplate:
             parts.append(text)
         return parts
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, UrlTemplate) and other.source == self.source
-
-    def __hash__(self) -> int:
-        return hash((UrlTemplate, self.source))
-
-    def __repr__(self) -> str:
-        return f"UrlTemplate({self.source!r})"
-
-    def __str__(self) -> str:
-        return self.source
-
-    def __deepcopy__(self, memo: object) -> UrlTemplate:
-        return self
-
     @classmethod
-    def _validated(cls, value: object) -> UrlTemplate:
+    def _validated(cls, value: object) -> Self:
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
@@ -129,20 +118,6 @@ class UrlTemplate:
             raise problem(mistake) from None
         except ValueError as error:
             raise PydanticCustomError("url", "{reason}", {"reason": str(error)}) from None
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validated,
-            json_schema_input_schema=core_schema.str_schema(),
-            serialization=core_schema.to_string_ser_schema(when_used="always"),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "string", "format": "jinja2-template", "examples": ["https://host/orders/{{ data.id }}"]}
 
 
 def _no_blocks() -> Exception:

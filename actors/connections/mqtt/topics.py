@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
 from actors.core.errors import DeliveryError
 from actors.kit.expressions import MistakeError, Template
+from actors.kit.expressions.sourced import Sourced
 from actors.kit.expressions.template import pieces
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic.json_schema import JsonSchemaValue
-
     from actors.core.message import Message
 
 LONGEST: Final = 65_535
@@ -63,14 +61,23 @@ def _unusable(topic: str) -> str | None:
     return None
 
 
-class TopicTemplate:
+class TopicTemplate(Sourced):
     """`rooms/{{ data.room }}/alarm`: what stands in `{{ … }}` becomes a part of one level, and never more.
 
     A value with `+`, `#`, `/` or NUL is refused, and so is an empty one: a DeliveryError that no retry can
     change.
     """
 
-    __slots__ = ("_parts", "is_constant", "source")
+    __slots__ = ("_parts", "is_constant")
+
+    json_schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "format": "jinja2-template",
+        "examples": ["rooms/{{ data.room }}/alarm"],
+    }
+
+    source: str
+    """As the topology has it."""
 
     def __init__(self, source: str) -> None:
         template = Template(source)
@@ -101,23 +108,8 @@ class TopicTemplate:
             raise _refusal(reason)
         return topic
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TopicTemplate) and other.source == self.source
-
-    def __hash__(self) -> int:
-        return hash((TopicTemplate, self.source))
-
-    def __repr__(self) -> str:
-        return f"TopicTemplate({self.source!r})"
-
-    def __str__(self) -> str:
-        return self.source
-
-    def __deepcopy__(self, memo: object) -> TopicTemplate:
-        return self
-
     @classmethod
-    def _validated(cls, value: object) -> TopicTemplate:
+    def _validated(cls, value: object) -> Self:
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
@@ -128,20 +120,6 @@ class TopicTemplate:
             from actors.kit.expressions.failure import problem
 
             raise problem(mistake) from None
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validated,
-            json_schema_input_schema=core_schema.str_schema(),
-            serialization=core_schema.to_string_ser_schema(when_used="always"),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "string", "format": "jinja2-template", "examples": ["rooms/{{ data.room }}/alarm"]}
 
 
 def _no_blocks() -> Exception:

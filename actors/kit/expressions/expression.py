@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
 from actors.kit.expressions.failure import problem
 from actors.kit.expressions.mistake import MistakeError
+from actors.kit.expressions.sourced import Sourced
 
 if TYPE_CHECKING:
     from jinja2 import nodes
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic.json_schema import JsonSchemaValue
 
     from actors.core.message import Message
     from actors.kit.expressions.parser import Parsed
 
 
-class Expression:
+class Expression(Sourced):
     """`data.kind == 'alarm'`: parsed when it is made (a MistakeError says what is wrong), compiled at first use.
 
     `evaluate(message, now_s)` gives its value, and `holds(message, now_s)` its truth; `now_s` is epoch seconds. Both
@@ -28,7 +27,13 @@ class Expression:
     function takes the place of the one that compiles it.
     """
 
-    __slots__ = ("_parsed", "evaluate", "holds", "misses", "source")
+    __slots__ = ("_parsed", "evaluate", "holds", "misses")
+
+    json_schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "format": "jinja2-expression",
+        "examples": ["data.kind == 'alarm'"],
+    }
 
     source: str
     """As the topology has it."""
@@ -61,23 +66,8 @@ class Expression:
     def _missed(self) -> None:
         self.misses += 1
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Expression) and other.source == self.source
-
-    def __hash__(self) -> int:
-        return hash((Expression, self.source))
-
-    def __repr__(self) -> str:
-        return f"Expression({self.source!r})"
-
-    def __str__(self) -> str:
-        return self.source
-
-    def __deepcopy__(self, memo: object) -> Expression:
-        return self
-
     @classmethod
-    def _validated(cls, value: object) -> Expression:
+    def _validated(cls, value: object) -> Self:
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
@@ -87,17 +77,3 @@ class Expression:
             return cls(value)
         except MistakeError as mistake:
             raise problem(mistake) from None
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validated,
-            json_schema_input_schema=core_schema.str_schema(),
-            serialization=core_schema.to_string_ser_schema(when_used="always"),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "string", "format": "jinja2-expression", "examples": ["data.kind == 'alarm'"]}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
 from actors.kit.expressions.failure import problem
 from actors.kit.expressions.mistake import MistakeError
+from actors.kit.expressions.sourced import Sourced
 
 if TYPE_CHECKING:
     from jinja2 import nodes
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic.json_schema import JsonSchemaValue
 
     from actors.core.message import Message
     from actors.kit.expressions.parser import Parsed
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 Scalar = str | int | float | bool
 
 
-class Template:
+class Template(Sourced):
     """`alarms/{{ data.room }}`: parsed when it is made (a MistakeError says what is wrong), compiled at first use.
 
     `render(message, now_s)` gives its value, and `render_text(message, now_s)` its text; `now_s` is epoch seconds.
@@ -30,7 +29,13 @@ class Template:
     methods, since the compiled function takes the place of the one that compiles it.
     """
 
-    __slots__ = ("_parsed", "is_constant", "render", "render_text", "source")
+    __slots__ = ("_parsed", "is_constant", "render", "render_text")
+
+    json_schema: ClassVar[dict[str, Any]] = {
+        "type": ["string", "number", "boolean"],
+        "format": "jinja2-template",
+        "examples": ["alarms/{{ data.room }}"],
+    }
 
     source: Scalar
     """As the topology has it: text, or a number or boolean that stands for itself."""
@@ -73,23 +78,8 @@ class Template:
         self.render_text = text_function(str(self.source), self._parsed)
         return self.render_text(message, now_s)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Template) and type(other.source) is type(self.source) and other.source == self.source
-
-    def __hash__(self) -> int:
-        return hash((Template, self.source))
-
-    def __repr__(self) -> str:
-        return f"Template({self.source!r})"
-
-    def __str__(self) -> str:
-        return str(self.source)
-
-    def __deepcopy__(self, memo: object) -> Template:
-        return self
-
     @classmethod
-    def _validated(cls, value: object) -> Template:
+    def _validated(cls, value: object) -> Self:
         if isinstance(value, cls):
             return value
         if not isinstance(value, str | int | float):
@@ -99,28 +89,6 @@ class Template:
             return cls(value)
         except MistakeError as mistake:
             raise problem(mistake) from None
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validated,
-            json_schema_input_schema=core_schema.str_schema(),
-            serialization=core_schema.plain_serializer_function_ser_schema(_source),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {
-            "type": ["string", "number", "boolean"],
-            "format": "jinja2-template",
-            "examples": ["alarms/{{ data.room }}"],
-        }
-
-
-def _source(template: Template) -> Scalar:
-    return template.source
 
 
 def pieces(source: str, refusal: Callable[[], Exception]) -> list[str | Template]:
