@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,10 +99,6 @@ def diff(before: Topology | None, after: Topology) -> Diff:
 def differing(before: Settings, after: Settings) -> tuple[str, ...]:
     """The names of the settings that are not the same."""
     return tuple(name for name in type(after).model_fields if _differ(before, after, name))
-
-
-def _gone(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    return [name for name in before if name not in after]
 
 
 def _actor(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from actors.core.errors import ControlError
 from actors.core.succession import Owing
 from router.change.assembly import ROUTE, Assembly
+from router.change.patience import LOOK_S
 from router.change.weakened import names
 from router.store.pauses import PauseKind
 from router.topology.problems import did_you_mean
-
-LOOK_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)

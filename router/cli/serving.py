@@ -7,10 +7,9 @@ import gc
 import json
 import logging
 import os
-import resource
 import signal
 from collections.abc import Collection, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,6 +24,7 @@ from router.cli.command import discard_output
 from router.cli.example import examples
 from router.cli.failure import TOPOLOGY_PROBLEMS, Failure
 from router.cli.figures import plural, span
+from router.cli.open_files import allow_files
 from router.cli.subscription import subscriptions
 from router.control.server import ControlServer
 from router.control.views import readiness_view
@@ -37,9 +37,6 @@ from router.topology.model import Topology
 GC_THRESHOLD: Final = 50_000
 """Messages die young, by their reference counts. At Python's 700 the collector starts with every few hundred of
 them in flight, and finds nothing."""
-
-MOST_FILES: Final = 1024 * 1024
-"""More than anybody needs; a system that sets no limit refuses to be asked for infinitely many."""
 
 END_S: Final = 10.0
 """How long the watch may take to end what it is doing."""
@@ -81,19 +78,6 @@ def serve(
         raise Failure(str(error)) from None
     finally:
         uninstall()
-
-
-def allow_files() -> None:
-    """Raise the limit of open files, of which each client takes one, as far as we may.
-
-    Systems leave the soft one at 1024 for the sake of programs that use select(); the loop does not.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return
-    with suppress(OSError, ValueError):  # a kernel may allow less than its hard limit says
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def relieve_collector() -> None:

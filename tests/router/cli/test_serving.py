@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from router.cli.serving import MOST_FILES, allow_files
+from router.cli.open_files import MOST_FILES, allow_files
 
 
 @pytest.fixture(autouse=True)
