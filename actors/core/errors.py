@@ -4,6 +4,7 @@
     ├── TopologyError            the file has problems (router.topology)
     ├── ControlError             a request to a running router was refused
     ├── StorageError             the journal, a queue or another store could not write
+    │   └── StoreAwayError       it cannot be reached
     ├── StateDirError            the state directory is locked, foreign or too new
     ├── DecodeError              a payload is not what its source demands
     ├── ExpressionError          an expression failed on a message
@@ -56,6 +57,10 @@ class StorageError(RouterError):
         super().__init__(message)
         self.full = full
         """True where space ran out: on the disk, or a limit that the topology sets."""
+
+
+class StoreAwayError(StorageError):
+    """A store on another machine cannot be reached. What was under way may have been kept, or not."""
 
 
 class StateDirError(RouterError):

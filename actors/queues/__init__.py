@@ -1,0 +1,1 @@
+"""The durable mailbox: one contract, and its stores."""
