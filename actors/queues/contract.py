@@ -270,5 +270,5 @@ class Queued(Protocol):
 
     @property
     def finished(self) -> Mapping[str, int]:
-        """Jobs it has worked since it started, by how each ended: `completed`, `failed`, `retried`, `released`, `lost`."""
+        """Jobs worked since it started, by their ends: `completed`, `failed`, `retried`, `released`, `lost`."""
         ...
