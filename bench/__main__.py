@@ -22,21 +22,33 @@ SCENARIOS = {
     "webhook-mqtt": "answered after the broker's PUBACK, against Node-RED",
     "swap": "a target changes from HTTP to MQTT under load: longest gap and losses, against Node-RED's deploys",
     "rest": "memory of a router at rest",
+    "queue-work": "jobs worked from a backlog in Redis, 50 at a time, against BullMQ's workers",
+    "webhook-redis": "answered when Redis has the job, against Fastify + BullMQ",
+    "webhook-sqlite": "answered when the job is on disk, against Express + BullMQ",
+    "queue-million": "adding and stats with a million jobs waiting, as multiples of their time with a thousand",
 }
+
+GROUPS = {"queue": ("queue-work", "webhook-redis", "webhook-sqlite", "queue-million")}
+"""Names that stand for several scenarios."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bin/bench",
         description="Measures Pointsman against others, in one run on this machine.",
-        epilog="Scenarios: " + "; ".join(f"{name}: {text}" for name, text in SCENARIOS.items()) + ".",
+        epilog="Scenarios: "
+        + "; ".join(f"{name}: {text}" for name, text in SCENARIOS.items())
+        + ". Groups: "
+        + "; ".join(f"{name}: {', '.join(names)}" for name, names in GROUPS.items())
+        + ".",
     )
-    parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], metavar="SCENARIO", help="default: all")
+    choices = [*SCENARIOS, *GROUPS, []]
+    parser.add_argument("scenario", nargs="*", choices=choices, metavar="SCENARIO", help="or a group; default: all")
     parser.add_argument("--json", action="store_true", help="one JSON object a scenario, a line each")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each program, at least 3 (default 3)")
     given = parser.parse_args()
     rounds = max(3, given.rounds)
-    names = given.scenario or list(SCENARIOS)
+    names = [name for given_name in given.scenario or SCENARIOS for name in GROUPS.get(given_name, (given_name,))]
     if not given.json:
         print(f"{_machine()}, Python {platform.python_version()}, {rounds} rounds, medians\n", flush=True)
     for name in names:

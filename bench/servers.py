@@ -114,3 +114,14 @@ def wrk(url: str, *, script: str, connections: int = 32, seconds: int = 8) -> Fi
     if rate is None or p99 is None:
         sys.exit(f"wrk said nothing of {url}:\n{output}")
     return Figure(float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]])
+
+
+@contextmanager
+def router(topology: str, *, port: int, **values: object) -> Iterator[int]:
+    """Ours, listening on `port`: a topology with `{state}`, `{port}` and what else is given; yields its process id."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "topology.yaml"
+        file.write_text(topology.format(state=f"{folder}/state", port=port, **values))
+        command = [sys.executable, "-m", "router", "start", str(file)]
+        with running(command, port=port, env={"PYTHONPATH": str(ROOT)}) as pid:
+            yield pid

@@ -7,7 +7,7 @@ import errno
 import os
 import random as _random
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from router.store.state_dir import StateDir
 from router.store.stores import Stores
 from router.topology.check import check
 from router.topology.model import Topology
+from router.topology.part import restrict, restricting
 from router.topology.problems import Problem
 from router.topology.settings import Address
 
@@ -61,14 +62,28 @@ class Engine:
         events: Events | None = None,
         random: Callable[[], float] = _random.random,
         load: Load | None = None,
+        only: Sequence[str] = (),
+        node: str | None = None,
     ) -> None:
         """Must be made on the running loop. `state_dir` stands in for the topology's own, and `load` for what reads
         the texts of later ones: by default it knows all types that are installed, and this process's environment.
+
+        With `only`, just those actors and routes run, and what they need, of this topology (raises `TopologyError`
+        where that cannot be) and of every later one. With a `node`, the state is in a folder of that name.
         """
+        load = load or _load
+        if only:
+            topology = restrict(topology, only)
+            load = restricting(load, only)
+        self.only = tuple(only)
+        """What was named of the topology; empty: all of it runs."""
+        self.node = node
+        """What this process is called among those of one topology."""
         self.clock = clock or LoopClock()
         self.events = events or Events()
         self.started_at = self.clock.time()
-        self.state_dir = StateDir(state_dir or topology.directory / topology.settings.state_dir)
+        folder = state_dir or topology.directory / topology.settings.state_dir
+        self.state_dir = StateDir(folder) if node is None else StateDir.of_node(folder, node)
         self.assembly = Assembly(
             topology, state_dir=self.state_dir.path, clock=self.clock, events=self.events, random=random
         )
@@ -77,7 +92,7 @@ class Engine:
         self.outlets = self.assembly.outlets
         self.shared = self.assembly.shared
         self.trail = self.assembly.trail
-        self.changes = Changes(self.assembly, self.state_dir, load or _load)
+        self.changes = Changes(self.assembly, self.state_dir, load, only=self.only)
         self.steering = Steering(self.assembly)
         self.stopping = False
         self.remark = ""
@@ -122,7 +137,10 @@ class Engine:
             start.switch()
             await self.changes.started()
             for name in self.journal.routes():
-                if name not in self.routes:
+                if name in self.topology.left_out:
+                    text = f"messages of route {name} are in the journal, and wait until it is started here again"
+                    self.events.emit(Notice(text, "warning"))
+                elif name not in self.routes:
                     self._own(self._bury_orphans(name))
             keep = self.topology.settings.retention.dead_letters
             age_s, size = float(keep.age), int(keep.size)

@@ -8,6 +8,7 @@ import pytest
 
 from tests import system
 from tests.loop import Run, run_to_end
+from tests.postgresql import PostgresServer
 from tests.servers import RedisServer
 from tests.servers import free_port as find_free_port
 
@@ -56,6 +57,23 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     system.require("redis-server")
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL that the whole session shares: do not stop it."""
+    system.require("postgres", "initdb")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> PostgresServer:
+    """That server, without a table in its schema `public`."""
+    postgres_server.ask("DROP SCHEMA public CASCADE")
+    postgres_server.ask("CREATE SCHEMA public")
+    postgres_server.ask("GRANT USAGE ON SCHEMA public TO public")
+    return postgres_server
 
 
 @pytest.fixture(scope="session")

@@ -117,24 +117,34 @@ class Server:
 
 
 class RedisServer(Server):
-    """redis-server; keeps nothing on disk unless `appendfsync` names when its append-only file is synced."""
+    """redis-server; keeps nothing on disk unless `appendfsync` names when its append-only file is synced.
 
-    def __init__(self, directory: Path, *, port: int | None = None, appendfsync: str | None = None) -> None:
+    `options` are further ones of its command line, such as `("--requirepass", "secret")`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        appendfsync: str | None = None,
+        options: Sequence[str | Path] = (),
+    ) -> None:
         port = free_port() if port is None else port
         command = ["redis-server", "--bind", HOST, "--port", str(port), "--dir", str(directory), "--save", ""]
         if appendfsync is not None:
             command += ["--appendonly", "yes", "--appendfsync", appendfsync]
-        super().__init__("redis-server", command, port=port, directory=directory)
+        super().__init__("redis-server", [*command, *options], port=port, directory=directory)
 
     @property
     def url(self) -> str:
         return f"redis://{self.address}"
 
     def answers(self) -> bool:
-        """Whether PING is answered with PONG; while Redis loads its file it refuses that."""
+        """Whether PING is answered with PONG, or wants a password; while Redis loads its file it refuses that."""
         try:
             with socket.create_connection((HOST, self.port), timeout=1.0) as connection:
                 connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
+                return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False

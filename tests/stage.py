@@ -13,6 +13,10 @@ import pykka
 from actors.connections.http_listener import HttpListener
 from actors.connections.mqtt import MqttConnection
 from actors.connections.mqtt.options import MqttConnectionOptions
+from actors.connections.postgres import PostgresConnection
+from actors.connections.postgres.options import PostgresConnectionOptions
+from actors.connections.redis import RedisConnection
+from actors.connections.redis.options import RedisConnectionOptions
 from actors.core.actor import AsyncioActor, Drain
 from actors.core.clock import Clock, LoopClock
 from actors.core.connection import ConnectionContext
@@ -22,12 +26,23 @@ from actors.core.family import Family
 from actors.core.message import Message, Receipt, Settlement
 from actors.core.spec import ENDPOINT, Context, EndpointSpec
 from actors.core.succession import Owing, Successor
+from actors.kit.database import Database
+from actors.queues.spill import TABLE as SPILL
+from actors.queues.spill import Spills
+from actors.queues.sqlite.embedded import EmbeddedQueues
+from actors.queues.sqlite.schema import TABLES
 
 T = TypeVar("T")
 
 DEADLINE_S = 5.0
 
 DELIVERED = Settlement("delivered")
+
+
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 @dataclass
@@ -42,6 +57,7 @@ class KeepingOutlet:
     messages: list[Message] = field(default_factory=list)
     receipts: list[Receipt | None] = field(default_factory=list)
     rejected: list[tuple[Message, Reason, str]] = field(default_factory=list)
+    has_room: asyncio.Event = field(default_factory=_set)
 
     def offer(self, message: Message, receipt: Receipt | None = None) -> None:
         if self.refusal is not None:
@@ -50,6 +66,13 @@ class KeepingOutlet:
         self.receipts.append(receipt)
         if receipt is not None and self.settlement is not None:
             receipt.settle(self.settlement)
+
+    def offer_again(self, message: Message, receipt: Receipt) -> None:
+        self.offer(message, receipt)
+
+    async def room(self) -> None:
+        """There is always room, unless a test has cleared `has_room`."""
+        await self.has_room.wait()
 
     async def put(self, message: Message, receipt: Receipt | None = None) -> None:
         self.offer(message, receipt)
@@ -107,6 +130,11 @@ class Stage:
         self.broker = "mqtt://127.0.0.1:9"
         """Where MQTT actors connect to: a port where nobody listens, unless a test has a broker."""
         self.connection_options: dict[str, Any] = {}
+        self.postgres_options: dict[str, Any] = {"url": "postgresql://127.0.0.1:9/nobody"}
+        """Where PostgreSQL actors connect to: the same."""
+        self.redis_options: dict[str, Any] = {"url": "redis://127.0.0.1:9"}
+        """Where queues in Redis are: the same."""
+        self.database = Database(state_dir / "router.db", schema=[TABLES, SPILL])
         self.outlet = KeepingOutlet()
         self.standing = KeptStanding()
         self.events = Events()
@@ -120,6 +148,16 @@ class Stage:
                     ),
                     ConnectionContext("broker", clock, self.events, state_dir, Path()),
                 ),
+                PostgresConnection: lambda: PostgresConnection(
+                    PostgresConnectionOptions.model_validate(self.postgres_options),
+                    ConnectionContext("db", clock, self.events, state_dir, Path()),
+                ),
+                RedisConnection: lambda: RedisConnection(
+                    RedisConnectionOptions.model_validate(self.redis_options),
+                    ConnectionContext("redis", clock, self.events, state_dir, Path()),
+                ),
+                EmbeddedQueues: lambda: EmbeddedQueues(self.database, clock=clock, events=self.events),
+                Spills: lambda: Spills(self.database, clock=clock, events=self.events),
             }
         )
         self.playing: list[Played] = []
@@ -214,6 +252,7 @@ async def stage(clock: Clock | None = None) -> AsyncIterator[Stage]:
     """A stage on the loop's clock, or on `clock`; what still plays is stopped at the end."""
     with TemporaryDirectory() as state_dir:
         made = Stage(clock or LoopClock(), Path(state_dir))
+        await made.database.open()
         try:
             yield made
         finally:
@@ -224,3 +263,4 @@ async def stage(clock: Clock | None = None) -> AsyncIterator[Stage]:
                 await family.gone()
             for shared in made.resources.made.values():
                 await shared.close()
+            await made.database.close()

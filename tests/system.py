@@ -5,6 +5,7 @@ as root, and otherwise just says what is missing.
 """
 
 import argparse
+import glob
 import os
 import shutil
 import subprocess
@@ -25,9 +26,16 @@ class Program:
     command: str
     package: str
     purpose: str
+    folders: str = ""
+    """A pattern of where the package puts it, where that is not on the PATH."""
 
     def is_there(self) -> bool:
-        return shutil.which(self.command) is not None
+        return self.path() is not None
+
+    def path(self) -> str | None:
+        """Where it is."""
+        elsewhere = sorted(glob.glob(self.folders)) if self.folders else []
+        return shutil.which(self.command, path=os.pathsep.join((os.environ.get("PATH", ""), *elsewhere)))
 
 
 PROGRAMS = {
@@ -38,6 +46,8 @@ PROGRAMS = {
         Program("npm", "npm", "the peers' packages"),
         Program("mosquitto", "mosquitto", "the MQTT broker that most people run"),
         Program("mosquitto_pub", "mosquitto-clients", "its command-line clients"),
+        Program("postgres", "postgresql", "PostgreSQL, for rows of tables", "/usr/lib/postgresql/*/bin"),
+        Program("initdb", "postgresql", "PostgreSQL's folder of data", "/usr/lib/postgresql/*/bin"),
         Program("tmux", "tmux", "a terminal whose screen can be read"),
     )
 }

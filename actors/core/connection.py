@@ -56,6 +56,8 @@ class ConnectionTo:
     """Says of an option that it names a connection of this type: `Annotated[str, ConnectionTo("mqtt")]`."""
 
     type: str
+    words: frozenset[str] = frozenset()
+    """What may stand there in its place, and names no connection."""
 
 
 def connection(

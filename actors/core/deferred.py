@@ -26,6 +26,11 @@ class Deferred:
         self._envelope: Envelope | None = None
         self._early: tuple[Any, DeliveryError | None] | None = None
 
+    @property
+    def sender(self) -> str:
+        """The route that sent the message, where one did; it is known when `attach` has been called."""
+        return self._envelope.sender if self._envelope is not None else ""
+
     def answer(self, reply: Any = None) -> None:
         """The message was handled."""
         actor, envelope = self._actor, self._envelope

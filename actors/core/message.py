@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time as _time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
@@ -12,9 +12,10 @@ from typing import Any, Final, Literal, NamedTuple
 import msgpack
 
 from actors.core.errors import RouterError
+from actors.core.redelivery import WHOLE, Redelivery
 
-Outcome = Literal["delivered", "filtered", "deduplicated", "merged", "dropped", "expired", "dead_lettered"]
-"""How a message ends on a route."""
+Outcome = Literal["delivered", "filtered", "deduplicated", "merged", "dropped", "expired", "dead_lettered", "returned"]
+"""How a message ends on a route; `returned`: given back to the queue it came from, which sends it again."""
 
 OUTCOMES: Final[tuple[Outcome, ...]] = (
     "delivered",
@@ -24,6 +25,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     "dropped",
     "expired",
     "dead_lettered",
+    "returned",
 )
 
 BIG_INTEGER: Final = 1
@@ -156,9 +158,11 @@ class Settlement(NamedTuple):
 
     outcome: Outcome
     reason: str | None = None
-    """For `dropped` and `dead_lettered`: why."""
+    """For `dropped`, `dead_lettered` and `returned`: why."""
     reply: Any = None
     """What the target answered, where it answers."""
+    retry_after_s: float | None = None
+    """For `returned`: when it may be sent again at the earliest, where the remote end has said that."""
 
 
 class Receipt:
@@ -186,6 +190,11 @@ class Receipt:
     def late(self) -> bool:
         """Whether nobody waits for its end any more, so that a reply reaches nobody."""
         return False
+
+    @property
+    def redelivery(self) -> Redelivery | None:
+        """Where its source sends again by itself what failed: which attempt this is. Routes do not repeat it then."""
+        return None
 
     def accept(self) -> None:
         """Every route has the message safe; a second call does nothing."""
@@ -220,6 +229,13 @@ class Receipt:
         fan = _Fan(self, parts)
         return [_Part(fan) for _ in range(parts)]
 
+    def split_by(self, routes: Sequence[str]) -> list[Receipt]:
+        """As `split`, for whole routes: those on which the message has ended are not offered it again."""
+        if self.redelivery is None:
+            return self.split(len(routes))
+        fan = _Fan(self, len(routes))
+        return [_RoutePart(fan, route) for route in routes]
+
 
 _SEVERITY: Final = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 
@@ -247,6 +263,10 @@ class _Part(Receipt):
     def until_accepted(self) -> bool:
         return self._fan.receipt.until_accepted
 
+    @property
+    def redelivery(self) -> Redelivery | None:
+        return self._fan.receipt.redelivery
+
     def on_accepted(self) -> None:
         fan = self._fan
         fan.accepting -= 1
@@ -264,10 +284,31 @@ class _Part(Receipt):
             fan.receipt.settle(fan.worst)
 
 
+class _RoutePart(_Part):
+    """The way through one of several routes, of a message that its source sends again where one of them fails."""
+
+    __slots__ = ("_route",)
+
+    def __init__(self, fan: _Fan, route: str) -> None:
+        super().__init__(fan)
+        self._route = route
+
+    def on_settled(self, settlement: Settlement) -> None:
+        redelivery = self.redelivery
+        if redelivery is not None and settlement.outcome != "returned":
+            redelivery.record(self._route, WHOLE)
+        super().on_settled(settlement)
+
+
 def worse(one: Settlement | None, other: Settlement) -> Settlement:
-    """Of two settlements the one an operator would rather hear of: `dead_lettered` before all others."""
+    """Of two settlements the one that decides what follows: `returned`, then what an operator would rather hear of.
+
+    A message of which one way is to be repeated is repeated, and not before all ends that said when have said so.
+    """
     if one is None or _SEVERITY[other.outcome] > _SEVERITY[one.outcome]:
         return other
+    if (other.retry_after_s or 0.0) > (one.retry_after_s or 0.0):
+        return one._replace(retry_after_s=other.retry_after_s)
     return one
 
 

@@ -13,7 +13,8 @@ class Outlet(Protocol):
 
     @property
     def safe(self) -> bool:
-        """Whether `accept` means that the message survives kill -9: every route is durable or ends in queues."""
+        """Whether `accept` means that the message survives kill -9: every route is durable, or leads only to actors
+        that keep what they acknowledge."""
         ...
 
     @property
@@ -26,6 +27,20 @@ class Outlet(Protocol):
 
         Raises `BackPressureError` where a route has no room, is suspended or its journal is full; nothing was
         handed on then, and the receipt will not be called. A source that cannot answer "later" uses `put`.
+        """
+        ...
+
+    def offer_again(self, message: Message, receipt: Receipt) -> None:
+        """`offer` for what its source sends a second time, or more often: ways of it that have ended are not repeated.
+
+        `receipt.redelivery` says which those are. Where nothing is left to be sent, the receipt settles at once.
+        """
+        ...
+
+    async def room(self) -> None:
+        """Wait until `offer` would take a message: a route begins here, nobody has shut it, and there is room.
+
+        That may be for ever. It promises nothing: whoever offers sooner has the room.
         """
         ...
 

@@ -141,6 +141,10 @@ class EndpointSpec:
     successions: Successions | None = None
     examine: Examine | None = None
     """How `router doctor` looks whether it would get on; None: there is nothing to reach."""
+    keeps: Roles = _no
+    """Whether what it has acknowledged survives kill -9."""
+    redelivers: Roles = _no
+    """Whether, as a source, it sends again by itself what failed; its options have `concurrency` then."""
 
     def succession(self, before: Any, after: Any) -> Succession:
         """How one with the options `after` takes the place of one with `before`.
@@ -165,6 +169,8 @@ def endpoint(
     echoes: Echoes = _no_echoes,
     succession: Successions | None = None,
     examine: Examine | None = None,
+    keeps: bool | Roles = False,
+    redelivers: bool | Roles = False,
 ) -> Callable[[type[A]], type[A]]:
     """Register an actor class as the endpoint type `name`.
 
@@ -173,7 +179,10 @@ def endpoint(
     where its two sides have nothing to do with each other, so that a route may lead from it back to it. `hop`
     says what its transport keeps of a route's promises, and `echoes` which sources of this type get what is
     sent to its targets: validation warns of what a file promises beyond that. `succession` says how a changed
-    one takes the place of the one before in a running router. `examine` is what `router doctor` asks.
+    one takes the place of the one before in a running router. `examine` is what `router doctor` asks. `keeps` says
+    that what it acknowledged survives kill -9; `redelivers` that as a source it sends again by itself what failed,
+    with a receipt that has a `redelivery`: routes from it do not retry, and run as many attempts as it lets out
+    messages, which its option `concurrency` says.
     """
 
     def register(actor: type[A]) -> type[A]:
@@ -191,6 +200,8 @@ def endpoint(
             echoes,
             succession,
             examine,
+            as_roles(keeps),
+            as_roles(redelivers),
         )
         setattr(actor, ENDPOINT, spec)
         return actor

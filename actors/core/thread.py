@@ -49,6 +49,18 @@ class ThreadOutlet:
 
         self._carry_out(offered())
 
+    def offer_again(self, message: Message, receipt: Receipt) -> None:
+        """As `Outlet.offer_again`; raises what that raises."""
+
+        async def offered() -> None:
+            self._outlet.offer_again(message, receipt)
+
+        self._carry_out(offered())
+
+    def room(self) -> None:
+        """As `Outlet.room`, but it blocks the calling thread, and no longer than any other call."""
+        self._carry_out(self._outlet.room())
+
     def put(self, message: Message, receipt: Receipt | None = None) -> None:
         """As `Outlet.put`, but it blocks the calling thread."""
         self._carry_out(self._outlet.put(message, receipt))

@@ -8,15 +8,13 @@ Ours and Node-RED parse the JSON and write it again, mqtt.js hands the bytes on.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 from bench.measure import OURS, Figure, Result, alternate
 from bench.mosquitto import SESSION, Forwarded, fill, mosquitto, sink
-from bench.servers import ROOT, free_port, node_peer, running
+from bench.servers import free_port, node_peer, router, running
 
 NODE_RED = "node-red"
 MQTTJS = "mqtt.js"
@@ -41,15 +39,9 @@ routes:
 Program = Callable[[int], AbstractContextManager[int]]
 
 
-@contextmanager
-def _router(broker: int) -> Iterator[int]:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "topology.yaml"
-        file.write_text(TOPOLOGY.format(state=f"{folder}/state", port=broker))
-        command = [sys.executable, "-m", "router", "start", str(file)]
-        # It has no listener; that it runs is seen at the sink.
-        with running(command, port=broker, env={"PYTHONPATH": str(ROOT)}) as pid:
-            yield pid
+def _router(broker: int) -> AbstractContextManager[int]:
+    # It has no listener; that it runs is seen at the sink.
+    return router(TOPOLOGY, port=broker)
 
 
 @contextmanager

@@ -6,14 +6,11 @@ second, which is less. Both work the messages off beside it: our route to a sink
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from bench.measure import OURS, Figure, Result, alternate
-from bench.servers import ROOT, free_port, node_peer, redis_server, running, wrk
+from bench.servers import free_port, node_peer, redis_server, router, running, wrk
 
 PEER = "express + bullmq"
 
@@ -39,12 +36,8 @@ wrk.body = '{"id":"wamid.HBgLNTkzOTk5OTk5OTk","from":"593999999999","kind":"text
 @contextmanager
 def _router() -> Iterator[str]:
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "topology.yaml"
-        file.write_text(TOPOLOGY.format(state=f"{folder}/state", port=port))
-        command = [sys.executable, "-m", "router", "start", str(file)]
-        with running(command, port=port, env={"PYTHONPATH": str(ROOT)}):
-            yield f"http://127.0.0.1:{port}/in"
+    with router(TOPOLOGY, port=port):
+        yield f"http://127.0.0.1:{port}/in"
 
 
 @contextmanager

@@ -13,11 +13,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 from bench.measure import OURS, Figure, Result, alternate
 from bench.mosquitto import PAYLOAD, mosquitto
-from bench.servers import ROOT, START_S, free_port, node_peer, running, wrk
+from bench.servers import START_S, free_port, node_peer, router, running, wrk
 
 PEER = "node-red"
 WARM_UP_S = 2
@@ -48,12 +47,8 @@ Program = Callable[[int], AbstractContextManager[str]]
 @contextmanager
 def _router(broker: int) -> Iterator[str]:
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "topology.yaml"
-        file.write_text(TOPOLOGY.format(state=f"{folder}/state", port=port, broker=broker))
-        command = [sys.executable, "-m", "router", "start", str(file)]
-        with running(command, port=port, env={"PYTHONPATH": str(ROOT)}):
-            yield f"http://127.0.0.1:{port}/in"
+    with router(TOPOLOGY, port=port, broker=broker):
+        yield f"http://127.0.0.1:{port}/in"
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from actors.core.restart import RestartPolicy
 from actors.core.shared import Shared
 from actors.core.spec import Context
 from actors.core.supervisor import Supervisor
+from actors.queues.spill import Spills
+from actors.queues.sqlite.embedded import EmbeddedQueues
 from router.routing.build import plan_of
 from router.routing.outlet import SourceOutlet
 from router.routing.plan import RoutePlan
@@ -26,6 +28,7 @@ from router.routing.route import Route
 from router.routing.route_actor import RouteActor
 from router.routing.trail import Trail
 from router.store.stores import Stores
+from router.topology.ends import ends_of
 from router.topology.model import ActorDefinition, GroupDefinition, RouteDefinition, Topology
 
 ROUTE = "route/"
@@ -71,7 +74,14 @@ class Assembly:
         self._random = random
         self._generations: dict[str, int] = {}
         kinds = {each.spec.kind: self._make_connection for each in topology.connections.values()}
-        self.shared = Shared({HttpListener: self._make_listener, **kinds})
+        self.shared = Shared(
+            {
+                HttpListener: self._make_listener,
+                EmbeddedQueues: lambda _: EmbeddedQueues(self.stores.database, clock=clock, events=events),
+                Spills: lambda _: Spills(self.stores.database, clock=clock, events=events),
+                **kinds,
+            }
+        )
 
     def aim_at(self, topology: Topology) -> None:
         """What is made from here on belongs to `topology`."""
@@ -160,13 +170,12 @@ class Assembly:
 
     def plan(self, definition: RouteDefinition, before: tuple[RouteDefinition, RoutePlan] | None) -> RoutePlan:
         """The plan of a route; steps that are as they were before stay what they are, with what they remember."""
-        sources = [self.wanted.actors[name].options for name in definition.sources]
         return plan_of(
             definition,
             clock=self.clock,
             events=self.events,
             reservations=self.stores.reservations,
-            replies=any(getattr(options, "respond", None) == "reply" for options in sources),
+            ends=ends_of(definition, self.wanted.actors),
             before=before,
         )
 

@@ -50,7 +50,8 @@ class ChangeInProgressError(ControlError):
 class Changes:
     """Who changes a router: plan, apply, swap and rollback, and what a start goes on with."""
 
-    def __init__(self, assembly: Assembly, state_dir: StateDir, load: Load) -> None:
+    def __init__(self, assembly: Assembly, state_dir: StateDir, load: Load, *, only: Sequence[str] = ()) -> None:
+        """`only` is what of each topology this process runs, by which `load` has restricted it; empty: all."""
         self.revision: int | None = None
         """The one that runs."""
         self.holder = ""
@@ -61,6 +62,7 @@ class Changes:
         self._assembly = assembly
         self._record = Record(assembly, state_dir)
         self._load = load
+        self._only = tuple(only)
 
     # Start
 
@@ -122,11 +124,16 @@ class Changes:
         """What `apply` would do, with what waits now."""
         return impact(self._diff(topology), self._assembly)
 
-    def redirected(self, route: str, targets: Sequence[str]) -> Topology:
-        """What runs, with one route led elsewhere; raises `ControlError` where that cannot be written."""
+    def redirected(self, route: str, targets: Sequence[str]) -> tuple[Topology, str]:
+        """What runs, with one route led elsewhere, and what else had to be changed for that.
+
+        Raises `ControlError` where it cannot be written.
+        """
         running = self._running
-        text = redirect(running.text, route, parse_targets(targets))
-        return self.check(text, running.path or Path("topology.yaml"))
+        if route in running.left_out:
+            raise ControlError(f"route {route} does not run in this process, which runs only {', '.join(self._only)}")
+        text, remark = redirect(running.text, route, parse_targets(targets))
+        return self.check(text, running.path or Path("topology.yaml")), remark
 
     async def apply(
         self,
@@ -155,9 +162,11 @@ class Changes:
     ) -> Changed:
         """Lead one route elsewhere; with `write` in the file too, where that is what was applied."""
         async with self._alone("swap", who):
-            topology = await asyncio.to_thread(self.redirected, route, targets)
+            topology, remark = await asyncio.to_thread(self.redirected, route, targets)
             written = await self._rewritten(route, targets) if write else None
             changed = await self._change(topology, who, "swap", from_file=False, wait_connected=wait_connected)
+            if remark:
+                changed = replace(changed, remarks=(*changed.remarks, remark))
             if written is None:
                 return changed
             path, text = written
@@ -231,6 +240,9 @@ class Changes:
         found = self._diff(topology)
         planned = impact(found, assembly)
         remarks = tuple(f"{name} takes effect at the next start" for name in map(_setting, found.settings))
+        if self._only:
+            part = ", ".join(self._only)
+            remarks = (*remarks, f"this process runs only {part}: others of the topology are told by themselves")
         if found.is_empty and topology.text == self._running.text:
             return Changed(None, planned, None, remarks)
         swap = Swap(assembly, topology)
@@ -289,7 +301,7 @@ class Changes:
         text = await asyncio.to_thread(topology_file.content, path)
         if text != self._running.text:
             raise ControlError(f"{path} is not what runs: apply or roll back first, or leave --write out")
-        return path, redirect(text, route, parse_targets(targets))
+        return path, redirect(text, route, parse_targets(targets)).text
 
     @staticmethod
     def _path(revision: Revision) -> Path:

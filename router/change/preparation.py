@@ -11,7 +11,8 @@ from router.change.assembly import ROUTE, Assembly
 from router.change.diff import ActorChange, Diff, diff
 from router.change.patience import until, until_answered
 from router.routing.plan import RoutePlan
-from router.topology.model import Topology
+from router.topology.ends import ends_of
+from router.topology.model import RouteDefinition, Topology
 
 READY_TIMEOUT_S: Final = 10.0
 """How long new actors may take to get ready. At a start those that do not go on trying under their supervisor; a
@@ -83,13 +84,17 @@ class Preparation:
     def _make_plans(self) -> None:
         before = self.before.routes if self.before is not None else {}
         routes = self._assembly.routes
-        replying = {change.name for change in self.diff.actors if "respond" in change.why}
         for change in self.diff.routes:
             definition = change.after
-            if definition is None or (change.fate == "kept" and replying.isdisjoint(definition.sources)):
+            if definition is None or (change.fate == "kept" and not self._ends_differ(definition)):
                 continue
             old = (before[change.name], routes[change.name].plan) if change.before is not None else None
             self.plans[change.name] = self._assembly.plan(definition, old)
+
+    def _ends_differ(self, route: RouteDefinition) -> bool:
+        """Whether a route that stays as it is runs by another plan, since its actors have changed."""
+        assert self.before is not None, "the route is there already"
+        return ends_of(route, self.before.actors) != ends_of(route, self.after.actors)
 
     def _supersede_connections(self) -> None:
         for name in self.diff.connections:

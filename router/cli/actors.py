@@ -45,7 +45,7 @@ _ROUTE_COLUMNS: Final = (
     Column("oldest", right=True, spare=1),
     Column("restarts", right=True, spare=4),
 )
-_OTHER: Final = ("filtered", "deduplicated", "merged", "dropped", "expired")
+_OTHER: Final = ("filtered", "deduplicated", "merged", "dropped", "expired", "returned")
 """How a message ends besides delivered and dead: as the topology asks for it."""
 
 
@@ -61,7 +61,7 @@ def ps(children: Children = 10, as_json: AsJson = False, control: Control = None
     Below an actor stand children that it has started for itself, such as one for each client: those for whom most
     waits. Under the tables stands why an actor or a route is not ready, who paused it, and what it was restarted for.
     Counts are of this process since it started; OTHER is what was filtered, deduplicated, merged, dropped or expired,
-    as the topology or an operator asked for it.
+    as the topology or an operator asked for it, or went back to its queue for another attempt.
     """
     client = Client(control_socket(control))
     router, answer = client.get("router"), client.get("actors", children=children)
@@ -78,6 +78,8 @@ def ps(children: Children = 10, as_json: AsJson = False, control: Control = None
         print()
         print_table(_ROUTE_COLUMNS, map(_route_row, routes))
     notes = [(str(view.get("name")), *note) for view in (*actors, *routes) for note in _notes(view)]
+    if any("queue" in (view.get("about") or {}) for view in actors):
+        notes += _queue_notes(client.get("queues").get("queues", ()))
     if notes:
         print()
         for note in notes:
@@ -89,6 +91,8 @@ def _print_headline(router: Json) -> None:
     parts += [str(item["address"]) for item in router.get("listening", ()) if item.get("what") == "http"]
     if letters := router.get("dead_letters"):
         parts.append(plural(letters, "dead letter"))
+    if node := router.get("node"):
+        parts.insert(0, f"node {node}")
     print_note(str(router.get("name")), f" {' · '.join(parts)}")
 
 
@@ -190,3 +194,12 @@ def _notes(view: Json) -> Iterable[tuple[str, Style | None]]:
     if difference := (view.get("ledger") or {}).get("difference"):
         told = "lost" if difference > 0 else "made up"
         yield f"has a ledger that differs by {difference}: messages were {told}, which is a defect", "red"
+
+
+def _queue_notes(queues: Iterable[Json]) -> Iterable[tuple[str, str, Style | None]]:
+    """That a queue is paused: its actors are not, and are ready."""
+    for queue in queues:
+        if queue.get("paused"):
+            names = list(map(str, queue.get("actors", ())))
+            told = f"{'has' if len(names) == 1 else 'have'} the queue {queue.get('name')}, which is paused"
+            yield ", ".join(names), f"{told} for all that work it: `router queue resume {names[0]}` ends that", None

@@ -39,6 +39,10 @@ class Banner:
     actors: list[str]
     """Those that are ready."""
     routes: list[str]
+    queues: list[tuple[str, str]] = field(default_factory=list)
+    """Whose, and where and how well each is kept."""
+    node: str = ""
+    """What this process is called among those of one topology."""
     remark: str = ""
     """Which revision goes on, or why the file was taken."""
     watching: str = ""
@@ -53,9 +57,11 @@ class Banner:
             "status": "running",
             "name": self.name,
             "pid": self.pid,
+            "node": self.node or None,
             "remark": self.remark,
             "watching": self.watching,
             "listening": [{"what": what, "address": address} for what, address in self.listening],
+            "queues": [{"actors": actors, "kept": kept} for actors, kept in self.queues],
             "ready": {"actors": self.actors, "routes": self.routes},
             "waiting": [one.as_dict() for one in self.waiting],
             "disabled": self.disabled,
@@ -64,7 +70,8 @@ class Banner:
 
     def lines(self) -> Iterable[str]:
         """For people."""
-        yield f"{_styled(self.name, 'bold')} is running, process {self.pid}"
+        node = f", node {self.node}" if self.node else ""
+        yield f"{_styled(self.name, 'bold')} is running, process {self.pid}{node}"
         if self.remark:
             yield from textwrap.wrap(
                 printable(self.remark), max(20, _columns()), break_long_words=False, break_on_hyphens=False
@@ -73,6 +80,7 @@ class Banner:
         facts = list(self.listening)
         facts += [("actors", _listed(self.actors))] if self.actors else []
         facts += [("routes", _listed(self.routes))] if self.routes else []
+        facts += [("queue", f"{actors}: {kept}") for actors, kept in self.queues]
         facts += [("disabled", _listed(self.disabled))] if self.disabled else []
         facts += [("watching", self.watching)] if self.watching else []
         width = max(len(name) for name, _ in facts) if facts else 0

@@ -47,7 +47,10 @@ _LEDGER_COLUMNS: Final = (
     Column("difference", right=True),
 )
 _CAME_IN: Final = ("accepted", "split_out")
-_ENDED: Final = ("delivered", "filtered", "deduplicated", "merged", "dropped", "expired", "dead_lettered")
+_ENDED: Final = (
+    *("delivered", "filtered", "deduplicated", "merged"),
+    *("dropped", "expired", "dead_lettered", "returned"),
+)
 _GAP: Final = (
     "can start: what is sent there meanwhile waits, and clients of HTTP are answered 503; mostly that is well under a "
     "second"

@@ -45,6 +45,7 @@ ENTRIES: Final = (
     Entry("Act", "send", "router.cli.messages", "Send a message to an actor"),
     Entry("Act", "ask", "router.cli.messages", "Send a message to an actor and wait for what becomes of it"),
     Entry("Act", "load", "router.cli.load", "Send many messages and prove that they arrived"),
+    Entry("Act", "queue", "router.cli.queue", "Look at queues and their jobs; pause, resume, retry, clear, add"),
     Entry("Act", "dead-letters", "router.cli.dead_letters", "List, show, replay and drop dead letters"),
 )
 

@@ -122,11 +122,12 @@ def ask(
 
 
 def _body(data: str | None, headers: list[str], *, text: bool, **attributes: str | None) -> Json:
-    body: Json = {"data": _data(data, text=text), "headers": dict(map(_header, headers))}
+    body: Json = {"data": read_data(data, text=text), "headers": dict(map(_header, headers))}
     return body | {name: value for name, value in attributes.items() if value is not None}
 
 
-def _data(given: str | None, *, text: bool) -> Any:
+def read_data(given: str | None, *, text: bool) -> Any:
+    """What DATA means: JSON where it parses as that, else text; of standard input for `-`, of a file for `@FILE`."""
     if given is None:
         return None
     if given == "-":

@@ -33,6 +33,17 @@ def actor_names(ctx: typer.Context) -> list[str]:
         return []
 
 
+def queue_names(ctx: typer.Context) -> list[str]:
+    """Names of actors that have a queue, and of these queues."""
+    from router.cli.failure import Failure
+
+    try:
+        queues = _client(ctx).get("queues").get("queues", ())
+    except Failure:
+        return []
+    return list(dict.fromkeys(name for queue in queues for name in (*queue["actors"], queue["name"])))
+
+
 def _client(ctx: typer.Context) -> Client:
     return Client(control_socket(ctx.params.get("control")), timeout_s=COMPLETION_TIMEOUT_S)
 

@@ -8,8 +8,9 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,10 +26,12 @@ from router.cli.example import examples
 from router.cli.failure import TOPOLOGY_PROBLEMS, Failure
 from router.cli.figures import plural, span
 from router.cli.open_files import allow_files
+from router.cli.queue_stores import queue_stores
 from router.cli.subscription import subscriptions
 from router.control.server import ControlServer
 from router.control.views import readiness_view
 from router.engine import Engine
+from router.store.state_dir import StateDirHeldError
 from router.telemetry.event_log import EventLog
 from router.telemetry.logs import LOGGER, install
 from router.telemetry.shown import Redaction
@@ -50,6 +53,8 @@ def serve(
     topology: Topology,
     *,
     state_dir: Path | None = None,
+    only: Sequence[str] = (),
+    node: str | None = None,
     watch: bool = False,
     file_wins: bool = False,
     log_format: Literal["console", "json"] | None = None,
@@ -58,6 +63,7 @@ def serve(
 ) -> None:
     """Run until SIGTERM, SIGINT or SIGHUP has it stopped; raises `Failure` where the router cannot start.
 
+    `only`: run just these actors and routes, and what they need. `node`: keep the state in a folder of that name.
     `watch`: apply the topology's file whenever it changes. `file_wins`: run it, whatever ran last.
     """
     settings = topology.settings
@@ -65,7 +71,8 @@ def serve(
     allow_files()
     uninstall = install(format=format, level=level, redaction=Redaction(settings.redact))
     calm = format == "console" and level == "info"
-    serving = _Serving(topology, state_dir, watch=watch, file_wins=file_wins, calm=calm, as_json=as_json)
+    make = partial(Engine, topology, state_dir=state_dir, only=only, node=node)
+    serving = _Serving(topology, make, watch=watch, file_wins=file_wins, calm=calm, as_json=as_json)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serving.run())
@@ -74,6 +81,8 @@ def serve(
             problems.show(error.problems)
         shown = {"detail": error.text, "problems": [problem.as_dict() for problem in error.problems]}
         raise Failure(error.text, code=TOPOLOGY_PROBLEMS, problem=shown) from None
+    except StateDirHeldError as error:
+        raise Failure(str(error), hint="a process beside it takes a --node of its own") from None
     except RouterError as error:
         raise Failure(str(error)) from None
     finally:
@@ -93,7 +102,7 @@ class _Serving:
     def __init__(
         self,
         topology: Topology,
-        state_dir: Path | None,
+        make: Callable[[], Engine],
         *,
         watch: bool,
         file_wins: bool,
@@ -101,7 +110,7 @@ class _Serving:
         as_json: bool,
     ) -> None:
         self._topology = topology
-        self._state_dir = state_dir
+        self._make = make
         self._watch = watch
         self._file_wins = file_wins
         self._for_people = calm
@@ -109,13 +118,13 @@ class _Serving:
         self._told = asyncio.Event()
 
     async def run(self) -> None:
-        engine = Engine(self._topology, state_dir=self._state_dir)
+        engine = self._make()
         control = ControlServer(engine)
         log = EventLog(engine.events, engine.clock, logging.getLogger(LOGGER))
         self._listen_to_signals()
         try:
             if await self._unless_told(self._start(engine, control)):
-                self._say(self._banner(engine, control))
+                self._say(await self._banner(engine, control))
                 await self._until_told(engine)
                 await self._stop(engine, control)
             else:
@@ -162,7 +171,7 @@ class _Serving:
             watching.cancel()
             await asyncio.wait([watching], timeout=END_S)
 
-    def _banner(self, engine: Engine, control: ControlServer) -> Banner:
+    async def _banner(self, engine: Engine, control: ControlServer) -> Banner:
         listening = [*engine.listening(), *control.listening()]
         unready = readiness_view(engine)["waiting"]
         waiting = [NotReady(one["name"], one["kind"], one["state"], one["why"]) for one in unready]
@@ -173,11 +182,13 @@ class _Serving:
         return Banner(
             name=topology.name,
             pid=os.getpid(),
+            node=engine.node or "",
             remark=engine.remark,
             watching=str(self._topology.path) if self._watch else "",
             listening=listening,
             actors=[name for name, actor in topology.actors.items() if actor.enabled and name not in late],
             routes=[name for name in topology.routes if name not in late],
+            queues=await queue_stores(engine),
             waiting=waiting,
             disabled=[name for name, actor in topology.actors.items() if not actor.enabled],
             examples=[

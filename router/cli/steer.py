@@ -33,6 +33,9 @@ def pause(name: Name, why: Why = "", as_json: AsJson = False, control: Control =
     It does so until `router resume`, over restarts and swaps too; the answer says what that holds back. A route begins
     nothing more, and refuses its sources, unless its `on_pause: journal` lets it go on taking in. A source takes
     nothing in: HTTP answers 503, MQTT waits. Routes to a target use their fallback, or wait. What is in hand ends.
+
+    An actor that has a queue neither adds to it nor works it then; others that have the same queue do. `router queue
+    pause` lets nobody work the queue, while adding goes on.
     """
     answer = _asked(name, "pause", {"why": why}, control=control)
     if as_json:

@@ -34,7 +34,13 @@ NARROW: Final = 100
 NARROW_ID_WIDTH: Final = 16
 OUTCOME_WIDTH: Final = 13
 
-_OUTCOMES: Final[dict[str, Style]] = {"delivered": "green", "dead_lettered": "red", "dropped": "red", "expired": "red"}
+_OUTCOMES: Final[dict[str, Style]] = {
+    "delivered": "green",
+    "dead_lettered": "red",
+    "dropped": "red",
+    "expired": "red",
+    "returned": "yellow",
+}
 
 
 @app.command(

@@ -64,6 +64,12 @@ def confirmed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def confirmed_by(question: str, name: str) -> bool:
+    """Ask a person likewise for a name; only that very one agrees."""
+    print(f"{question} ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip() == name
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON, indented; what a terminal would obey is escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)

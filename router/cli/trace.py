@@ -40,6 +40,7 @@ _STYLES: Final[dict[str, Style]] = {
     "dead_lettered": "red",
     "dropped": "red",
     "expired": "red",
+    "returned": "yellow",
     "attempt_failed": "yellow",
     "suspended": "yellow",
     "lost": "red",

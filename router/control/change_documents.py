@@ -88,6 +88,7 @@ class Side(Document):
     dropped: Count
     expired: Count
     dead_lettered: Count
+    returned: Count
     queued: Count
     in_flight: Count
     difference: int

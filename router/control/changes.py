@@ -186,7 +186,8 @@ class ChangeOperations:
             assert wanted.route is not None, "checked by the model"
             assert wanted.to is not None, "checked by the model"
             self._must_be_route(wanted.route, wanted.to)
-            topology, warnings = await asyncio.to_thread(self._changes.redirected, wanted.route, wanted.to), ()
+            topology, _ = await asyncio.to_thread(self._changes.redirected, wanted.route, wanted.to)
+            warnings = ()
         planned = self._changes.plan(topology)
         answer = {"revision": self._changes.revision, "plan": planned.as_dict(), "warnings": _described(warnings)}
         return Answer.json(answer)

@@ -15,7 +15,7 @@ from router.control.message_documents import DeadLetterDocument, DeadLettersDocu
 from router.control.operation import Answer, Call, Change, Noted, Operation
 from router.control.problem import UnknownError
 from router.control.requests import MAX_AT_ONCE, DeadLettersQuery, Drop, NoQuery, Replay, Selection
-from router.store.dead_letters import EVERY_DEAD_LETTER, DeadLetter, DeadLetterFilter
+from router.store.dead_letter import EVERY_DEAD_LETTER, DeadLetter, DeadLetterFilter
 from router.telemetry.shown import Redaction, without_credentials
 
 if TYPE_CHECKING:

@@ -96,6 +96,10 @@ class RouterDocument(Document):
     """The router as a whole."""
 
     name: str
+    node: str | None
+    """What this process is called among those of one topology."""
+    only: list[str]
+    """What it runs of the topology, with what that needs; empty: all."""
     version: str
     pid: int
     started_at: float
@@ -205,6 +209,7 @@ class LedgerDocument(Document):
     dropped: Count
     expired: Count
     dead_lettered: Count
+    returned: Count
     queued: Count
     in_flight: Count
     difference: int

@@ -15,7 +15,7 @@ from actors.core.errors import DecodeError, Reason
 from actors.kit.codecs import decode
 from actors.kit.units import parse_duration
 from router.control.problem import Mistake, RequestError
-from router.store.dead_letters import DeadLetterFilter
+from router.store.dead_letter import DeadLetterFilter
 from router.topology.problems import did_you_mean
 
 MAX_LIMIT: Final = 1000

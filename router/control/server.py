@@ -18,6 +18,7 @@ from router.control.dead_letters import DeadLetterOperations
 from router.control.holds import HoldOperations
 from router.control.openapi import OpenApi
 from router.control.operation import Operation
+from router.control.queues import QueueOperations
 from router.control.recorder import Recorder
 from router.control.roles import Caller, local_caller
 from router.control.steering import SteeringOperations
@@ -51,6 +52,7 @@ class ControlServer:
             *SteeringOperations(engine).operations(),
             *HoldOperations(engine).operations(),
             *DeadLetterOperations(engine, redaction).operations(),
+            *QueueOperations(engine, redaction).operations(),
             *ChangeOperations(engine).operations(),
             *AuditOperations(engine).operations(),
             *TapOperations(engine, Taps(engine, random=random.random), redaction).operations(),

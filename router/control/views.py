@@ -32,6 +32,8 @@ def router_view(engine: Engine, listening: Iterable[tuple[str, str]]) -> View:
     topology = engine.topology
     return {
         "name": topology.name,
+        "node": engine.node,
+        "only": list(engine.only),
         "version": __version__,
         "pid": os.getpid(),
         "started_at": engine.started_at,

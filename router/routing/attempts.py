@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from actors.core.child import Child
 from actors.core.clock import Clock, Timer
 from actors.core.errors import DeliveryError, MailboxFullError, Reason
-from actors.core.events import AttemptFailed, Events
+from actors.core.events import AttemptFailed, AttemptReturned, Events
 from actors.core.message import Settlement
-from router.routing.choose import RetryPolicy, TryAgain, TryNext, after_failure
+from router.routing.choose import RetryPolicy, TryAgain, TryNext, after_failure, redelivered
 from router.routing.delivery import PAST_STEPS, Delivery, Details
 from router.routing.suspension import Suspension
 
@@ -176,8 +176,16 @@ class Attempts:
         details = self.with_candidates(delivery)
         details.last = (error.reason, str(error))
         stale, details.stale = details.stale, False
+        if stale:
+            # The fallbacks are those that the route has by now.
+            tried = details.candidates[: details.candidate + 1]
+            details.candidates = (*tried, *(name for name in self._route.plan.fallback if name not in tried))
+        policy, redelivery = self._policy, delivery.redelivery
+        if redelivery is not None:
+            policy = redelivered(policy, redelivery, unrepeatable=details.unrepeatable)
+            delivery.attempt = redelivery.attempt
         move = after_failure(
-            self._policy,
+            policy,
             reason=error.reason,
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,
@@ -185,13 +193,14 @@ class Attempts:
             more_targets=details.candidate + 1 < len(details.candidates),
             random=self._random(),
         )
-        delay_s = move.delay_s if isinstance(move, TryAgain) else None
-        self._events.emit(
-            AttemptFailed(
-                self._route.name, target.name, delivery.message.id, delivery.attempt, error.reason, str(error), delay_s
-            )
-        )
+        given_back = redelivery is not None and isinstance(move, TryAgain)
+        kind = AttemptReturned if given_back else AttemptFailed
+        delay_s = move.delay_s if isinstance(move, TryAgain) and not given_back else None
+        name, message_id = self._route.name, delivery.message.id
+        self._events.emit(kind(name, target.name, message_id, delivery.attempt, error.reason, str(error), delay_s))
         match move:
+            case TryAgain() if given_back:
+                self._route.give_back(delivery, error.reason, str(error), error.retry_after_s)
             case TryAgain(delay_s):
                 self._route.ledger.retries += 1
                 delivery.attempt += 1
@@ -203,6 +212,7 @@ class Attempts:
                 self._route.remember(delivery)
             case TryNext():
                 details.candidate += 1
+                details.unrepeatable |= error.reason == "unknown" and policy.on_unknown != "retry"
                 delivery.attempt = 1
                 self._route.ready.append(delivery)
             case _:

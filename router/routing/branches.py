@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Branches:
     """Keeps the parents of what has not ended; a parent ends with the last of its parts, as the worst of them.
 
-    The journal records each part and branch as it ends, so that a replay after a crash sends only the rest.
+    The journal records each part and branch as it ends, so that a replay after a crash sends only the rest; for what
+    its source sends again, its receipt's `redelivery` does.
     """
 
     def __init__(self, route: Route, *, targets: Mapping[str, Child], journal: Journal) -> None:
@@ -89,19 +90,22 @@ class Branches:
         self._targets = targets
 
     def not_done(self, delivery: Delivery, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of `names` that had not settled before a crash."""
+        """Those of `names` that had not settled before a crash, or in an earlier attempt of its source."""
         details = delivery.more()
         return tuple(name for name in names if (details.number, details.path + name) not in details.done)
 
     def ended_before(self, part: Delivery) -> bool:
-        """Whether a part had ended before a crash, and not at a target."""
+        """Whether a part had ended so before, and not at a target."""
         details = part.more()
         return details.parent is not None and (details.number, details.path) in details.done
 
     def ended(self, part: Delivery, parent: Delivery, settlement: Settlement) -> None:
         details, above = part.more(), parent.more()
-        if details.role != "fan_out" and (row := part.root.row):
-            self._journal.record_delivery(row, *part.place)
+        if details.role != "fan_out":
+            if row := part.root.row:
+                self._journal.record_delivery(row, *part.place)
+            if settlement.outcome != "returned" and (redelivery := part.redelivery) is not None:
+                redelivery.record(self._route.name, part.place)
         above.worst = worse(above.worst, settlement)
         above.pending -= 1
         if above.chain:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from actors.core.clock import Clock
 from actors.core.errors import DeliveryError
@@ -14,8 +15,11 @@ from actors.kit.backoff import Backoff
 from actors.kit.expressions import Expression, Template
 from router.routing.choose import Chooser, RetryPolicy, always, first_match, weighted
 from router.routing.plan import RoutePlan
+from router.topology.ends import Ends
 from router.topology.model import RouteDefinition, StepDefinition
 from router.topology.target import All, Match, One, Split
+
+NO_ENDS: Final = Ends()
 
 
 def plan_of(
@@ -24,10 +28,10 @@ def plan_of(
     clock: Clock,
     events: Events,
     reservations: Reservations,
-    replies: bool = False,
+    ends: Ends = NO_ENDS,
     before: tuple[RouteDefinition, RoutePlan] | None = None,
 ) -> RoutePlan:
-    """The plan of a route, whose sources answer with its target's reply where `replies` says so.
+    """The plan of a route, whose actors mean for it what `ends` says.
 
     Builds its steps, which may raise what a step raises when it is built. Steps that are where they were in
     the plan `before` are kept, with what they remember.
@@ -46,9 +50,10 @@ def plan_of(
         repeatable=tuple(step.spec.repeatable for step in definition.steps),
         when=_condition(definition.when, clock) if definition.when is not None else None,
         order_by=_key(definition.order_by, clock) if definition.order_by is not None else None,
-        concurrency=definition.concurrency,
+        concurrency=definition.concurrency if ends.concurrency is None else ends.concurrency,
         durable=definition.durable,
-        replies=replies,
+        keeps=ends.keeps,
+        replies=ends.replies,
         timeout_s=float(definition.timeout),
         retry=RetryPolicy(
             attempts=retry.attempts,

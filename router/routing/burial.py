@@ -13,7 +13,8 @@ from actors.core.events import Events, MessageDeadLettered, Notice
 from actors.core.mailbox import Envelope
 from actors.core.message import Message, Settlement
 from router.routing.delivery import Delivery
-from router.store.dead_letters import DeadLetter, DeadLetters
+from router.store.dead_letter import DeadLetter
+from router.store.dead_letters import DeadLetters
 
 if TYPE_CHECKING:
     from router.routing.route import Route
@@ -69,7 +70,7 @@ class Burial:
         if actor is None or actor.closed is not None or delivery.root.more().letter is not None:
             self._store(delivery, letter)
             return
-        parcel = _Parcel(described(letter, delivery.message), actor, self._clock.now())
+        parcel = _Parcel(described(letter, delivery.message), letter.route, actor, self._clock.now())
         parcel.ended = partial(self._answered, delivery, letter)
         parcel.timer = self._clock.call_at(self._clock.now() + self._route.plan.timeout_s, parcel.late)
         actor.started += 1
@@ -124,11 +125,12 @@ class Burial:
 class _Parcel(Envelope):
     """A dead letter on its way to an actor; it is answered once."""
 
-    __slots__ = ("actor", "ended", "timer")
+    __slots__ = ("_route", "actor", "ended", "timer")
 
-    def __init__(self, message: Message, actor: Child, now: float) -> None:
+    def __init__(self, message: Message, route: str, actor: Child, now: float) -> None:
         super().__init__(message, None, now)
         self.reply_to = self
+        self._route = route
         self.actor = actor
         self.ended: Callable[[bool], None] | None = None
         self.timer: Timer | None = None
@@ -136,6 +138,10 @@ class _Parcel(Envelope):
     def __repr__(self) -> str:
         # Pykka's shows `reply_to`, which is the parcel itself; removing from a deque may ask for it.
         return f"Parcel({self.message.id!r})"
+
+    @property
+    def sender(self) -> str:
+        return self._route
 
     def set(self, value: Any = None) -> None:
         self._end(True)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from actors.core.errors import Reason
 from actors.core.message import Message
+from actors.core.redelivery import Redelivery
 from actors.kit.backoff import Backoff
 
 Targets = tuple[str, ...]
@@ -75,6 +76,15 @@ class RetryPolicy:
     attempts: int = 5
     backoff: Backoff = field(default_factory=Backoff)
     on_unknown: OnUnknown = "retry"
+
+
+def redelivered(policy: RetryPolicy, redelivery: Redelivery, *, unrepeatable: bool) -> RetryPolicy:
+    """A route's policy for what its source sends again by itself: as often as that says.
+
+    What is `unrepeatable` has no attempt but this one: the next would be at the target that may have it already.
+    """
+    attempts = redelivery.attempt if unrepeatable else redelivery.attempts
+    return RetryPolicy(attempts, policy.backoff, policy.on_unknown)
 
 
 @dataclass(frozen=True, slots=True)

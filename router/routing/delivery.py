@@ -10,6 +10,7 @@ from actors.core.child import Child
 from actors.core.errors import ActorCrashedError, DeliveryError, ExpressionError, MailboxFullError, Reason
 from actors.core.mailbox import Envelope
 from actors.core.message import Message, Receipt, Settlement
+from actors.core.redelivery import Redelivery
 from actors.core.step import Verdict
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Details:
         "stale",
         "start",
         "suspect",
+        "unrepeatable",
         "watchers",
         "way",
         "ways",
@@ -79,6 +81,8 @@ class Details:
         """How often the route crashed with it in hand."""
         self.suspect = False
         """It was in the journal when the router died, so it is marked before it is taken in hand again."""
+        self.unrepeatable = False
+        """An attempt may have had its effect, and `on_unknown` says that it is not repeated: no source may do it."""
         self.parent: Delivery | None = None
         self.number = 0
         """As a part of a split: which, from 1."""
@@ -94,7 +98,7 @@ class Details:
         self.chain: deque[Delivery] | None = None
         """Parts that follow one after the other, since the route keeps an order."""
         self.done: frozenset[tuple[int, str]] = frozenset()
-        """(part, target) of what had settled before a crash."""
+        """(part, target) of what had settled before a crash, or in an earlier attempt of its source."""
         self.watchers: list[Callable[[Settlement], None]] | None = None
         self.letter: str | None = None
         """The dead letter that it replays."""
@@ -150,6 +154,16 @@ class Delivery(Envelope):
         self.route = None
         self.receipt = None
         return other
+
+    @property
+    def sender(self) -> str:
+        return self.route.name if self.route is not None else ""
+
+    @property
+    def redelivery(self) -> Redelivery | None:
+        """What its source says of it, where that sends again by itself what failed."""
+        receipt = self.root.receipt
+        return receipt.redelivery if receipt is not None else None
 
     @property
     def root(self) -> Delivery:

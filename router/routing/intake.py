@@ -11,6 +11,7 @@ from actors.core.clock import Clock, Timer
 from actors.core.errors import BackPressureError, RouterError
 from actors.core.events import Events, Notice
 from actors.core.message import Message, Receipt, Settlement
+from actors.core.redelivery import Redelivery
 from router.routing.delivery import PAST_STEPS, Delivery
 from router.routing.probe import Probe
 from router.store.journal import Journal
@@ -149,6 +150,20 @@ class Intake:
         self.committing += 1
         entry = _Entry(message, receipt)
         entry.row = self._journal.append(route.name, message.to_bytes(), partial(self._committed, entry))
+
+    def accept_again(self, message: Message, receipt: Receipt, redelivery: Redelivery) -> None:
+        """`accept`, for what its source sends again: ways of it that have ended are not repeated."""
+        route = self._route
+        if self._durable:
+            # What the journal keeps is the journal's to repeat.
+            self.accept(message, receipt)
+            return
+        route.ledger.accepted += 1
+        delivery = Delivery(route, message, receipt, self._now())
+        delivery.attempt = redelivery.attempt
+        if done := redelivery.done_on(route.name):
+            delivery.more().done = done
+        route.mailbox.offer(delivery)
 
     async def replay(
         self, message: Message, *, letter: str, target: str | None, timeout_s: float, position: int = 0

@@ -11,7 +11,7 @@ class Ledger:
     """Counters of one route since the process started.
 
     `accepted + split_out = delivered + filtered + deduplicated + merged + dropped + expired + dead_lettered +
-    queued + in_flight`, where the last two are counted from mailboxes and live deliveries, never derived. A
+    returned + queued + in_flight`, where the last two are counted from mailboxes and live deliveries, never derived. A
     message that a step splits into n counts n - 1 in `split_out`, since the n end in its place.
     """
 
@@ -29,6 +29,7 @@ class Ledger:
         "refused_at_source",
         "replies_lost",
         "retries",
+        "returned",
         "split_out",
     )
 
@@ -42,6 +43,7 @@ class Ledger:
         self.dropped = 0
         self.expired = 0
         self.dead_lettered = 0
+        self.returned = 0
         self.retries = 0
         self.late_replies = 0
         self.replies_lost = 0

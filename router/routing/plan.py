@@ -28,6 +28,8 @@ class RoutePlan:
     order_by: Callable[[Message], str] | None = None
     concurrency: int = 1
     durable: bool = False
+    keeps: bool = False
+    """Whether all actors that it leads to keep what they acknowledge: what has ended there survives kill -9."""
     replies: bool = False
     """Whether a source of it answers with what the target replied."""
     timeout_s: float = 10.0

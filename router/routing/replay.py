@@ -11,7 +11,8 @@ from actors.core.message import Message, Settlement
 from router.routing.outlet import SourceOutlet
 from router.routing.probe import Probe
 from router.routing.route import Route
-from router.store.dead_letters import DeadLetter, DeadLetters
+from router.store.dead_letter import DeadLetter
+from router.store.dead_letters import DeadLetters
 
 PATIENCE_S: Final = 30.0
 """How long whoever asks waits for the end; a replay that takes longer goes on."""

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Mapping
 
 from actors.core.child import Child
-from actors.core.errors import DeliveryError, ExpressionError
+from actors.core.errors import DeliveryError, ExpressionError, Reason
 from actors.core.step import Inheriting
 from router.routing.delivery import PAST_STEPS, Delivery
 from router.routing.plan import RoutePlan
@@ -60,6 +60,8 @@ def retarget(route: Route, targets: Mapping[str, Child]) -> None:
 def bury_all(route: Route, why: str) -> None:
     """Make dead letters of all that a route has under way, and let nothing go on.
 
+    What its source sends again is given back to that, where an attempt is left.
+
     What waits behind these comes to light by it: the next of a key, the next part, copies of a message. So call
     it again until nothing is left.
     """
@@ -71,12 +73,16 @@ def bury_all(route: Route, why: str) -> None:
         del attempts.running[delivery]
         if target.mailbox.withdraw(delivery) in ("lobby", "queued"):
             target.started -= 1
-            route.give_up(delivery, "unroutable", why)
+            _bury(route, delivery, "unroutable", why)
         else:
             target.unknown += 1
             following = delivery.successor()
             following.target = target
-            route.give_up(following, "unknown", f"{why}, and {target.name} had not answered")
+            text = f"{why}, and {target.name} had not answered"
+            if route.plan.retry.on_unknown == "retry":
+                _bury(route, following, "unknown", text)
+            else:
+                route.give_up(following, "unknown", text)
     held = route.under_way.held
     for delivery in held:
         route.holder(delivery).let_go(delivery)
@@ -94,7 +100,15 @@ def bury_all(route: Route, why: str) -> None:
         line.clear()
     for envelope in waiting:
         assert isinstance(envelope, Delivery), "a route's mailbox holds nothing else"
-        route.give_up(envelope, "unroutable", why)
+        _bury(route, envelope, "unroutable", why)
+
+
+def _bury(route: Route, delivery: Delivery, reason: Reason, why: str) -> None:
+    redelivery = delivery.redelivery
+    if redelivery is None or redelivery.is_last or (delivery.details is not None and delivery.details.unrepeatable):
+        route.give_up(delivery, reason, why)
+    else:
+        route.give_back(delivery, reason, why)
 
 
 def _replays(delivery: Delivery, plan: RoutePlan) -> bool:

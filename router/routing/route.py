@@ -229,6 +229,10 @@ class Route:
         """It becomes a dead letter, and ends when that is safe."""
         self.burial.bury(delivery, reason, error)
 
+    def give_back(self, delivery: Delivery, reason: Reason, error: str, retry_after_s: float | None = None) -> None:
+        """It ends here, and its source sends it again."""
+        self.end(delivery, Settlement("returned", f"{reason}: {error}", None, retry_after_s))
+
     def end(self, delivery: Delivery, settlement: Settlement) -> None:
         """It ended: count it, tell who waits for it, and free its key."""
         details = delivery.details
@@ -259,17 +263,28 @@ class Route:
     # Crashes, and the end of the route
 
     def crashed(self, delivery: Delivery, error: Exception) -> None:
-        """A step raised: the message comes back with one more attempt behind it, and the actor restarts."""
+        """A step raised: the message comes back with one more attempt behind it, and the actor restarts.
+
+        What its source sends again comes back from there.
+        """
         actor, self.actor = self.actor, None
         if actor is not None:
             actor._crash(error)
         if delivery.route is None:
             # It had ended, and whoever was told of that raised.
             return
+        text = f"{type(error).__name__}: {error}"
+        if (redelivery := delivery.redelivery) is not None:
+            delivery.attempt = redelivery.attempt
+            if redelivery.is_last:
+                self.give_up(delivery, "quarantined", text)
+            else:
+                self.give_back(delivery, "crashed", text)
+            return
         details = delivery.more()
         details.crashes += 1
         if details.crashes >= self.plan.retry.attempts:
-            self.give_up(delivery, "quarantined", f"{type(error).__name__}: {error}")
+            self.give_up(delivery, "quarantined", text)
         else:
             self.ready.appendleft(delivery)
 

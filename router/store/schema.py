@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from actors.queues import spill
+from actors.queues.sqlite import schema as queues
+
 _VERSION_1: Final = """
 CREATE TABLE journal_routes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE journal (
@@ -92,5 +95,7 @@ CREATE TABLE pauses (
 ) WITHOUT ROWID;
 """
 
-SCHEMA: Final = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final = queues.TABLES + spill.TABLE
+
+SCHEMA: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
 """What a `Database` is opened with. An entry that was released is never edited: a change is a new entry."""

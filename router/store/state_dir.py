@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import socket
 import stat
@@ -21,6 +22,10 @@ FORMAT: Final = 1
 SOCKET_PATH_BYTES: Final = 107
 """What fits the kernel's sockaddr_un, its final zero aside."""
 KEY_BYTES: Final = 32
+LONGEST_NODE: Final = 128
+NODE_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NODE - 1}}}")
+NOT_FOR_NODES: Final = frozenset(("brokers", "mqtt"))
+"""What a router keeps in folders of its own, beside those of nodes."""
 _BEFORE_FORMAT: Final = frozenset(("lock", "format.partial"))
 """Files that a start which was killed may leave in a directory without a format."""
 
@@ -47,6 +52,10 @@ class Holder:
         return self.host != socket.gethostname() or _started_ticks(self.pid) == self.started_ticks
 
 
+class StateDirHeldError(StateDirError):
+    """Another process has the directory; the message says which."""
+
+
 class StateDir:
     """Use it as a context, or `open` and `close` it. Nothing is touched before it is open."""
 
@@ -55,6 +64,23 @@ class StateDir:
         self.was_clean = True
         """Whether the router before this one stopped in order; true for a new directory. Known once open."""
         self._lock: int | None = None
+        self._shared: Path | None = None
+        """The folder that it shares with those of other nodes."""
+
+    @classmethod
+    def of_node(cls, folder: Path, node: str) -> StateDir:
+        """That of one of several processes, in a folder that they share.
+
+        Raises `StateDirError` for a name that cannot be.
+        """
+        if not NODE_NAME.fullmatch(node) or node in NOT_FOR_NODES:
+            raise StateDirError(
+                f"{node[:80]!r} cannot be a node's name: letters, digits, - _ and ., {LONGEST_NODE} at most, "
+                f"and neither of {' and '.join(sorted(NOT_FOR_NODES))}. Choose another --node."
+            )
+        found = cls(folder / node)
+        found._shared = folder
+        return found
 
     def __enter__(self) -> StateDir:
         self.open()
@@ -73,9 +99,10 @@ class StateDir:
         path = self.path / "control.sock"
         length = len(os.fsencode(path))
         if length > SOCKET_PATH_BYTES:
+            elsewhere = "settings.state_dir" if self._shared is None else "settings.state_dir or --node"
             raise StateDirError(
                 f"the path of the control socket has {length} bytes, and a socket's may have "
-                f"{SOCKET_PATH_BYTES}: {path}. Choose a shorter settings.state_dir."
+                f"{SOCKET_PATH_BYTES}: {path}. Choose a shorter {elsewhere}."
             )
         return path
 
@@ -126,6 +153,8 @@ class StateDir:
             os.close(lock)
 
     def _make(self) -> None:
+        if self._shared is not None:
+            self._shared.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = self.path.stat()
         if found.st_uid != os.geteuid():
@@ -138,7 +167,11 @@ class StateDir:
         try:
             text = path.read_text("ascii").strip()
         except FileNotFoundError:
-            others = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _BEFORE_FORMAT)
+            others = sorted(
+                entry.name
+                for entry in self.path.iterdir()
+                if entry.name not in _BEFORE_FORMAT and not _is_state_dir(entry)
+            )
             if others:
                 raise StateDirError(
                     f"{self.path} is not a state directory: it has no file `format`, and holds "
@@ -160,7 +193,7 @@ class StateDir:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StateDirError(self._held_by(os.pread(lock, 4096, 0))) from None
+            raise StateDirHeldError(self._held_by(os.pread(lock, 4096, 0))) from None
         # A forked child would keep the lock beyond our end; one that executes a program lets go by itself.
         os.register_at_fork(after_in_child=self._let_go_in_child)
         pid = os.getpid()
@@ -201,6 +234,11 @@ class StateDir:
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
+
+
+def _is_state_dir(entry: Path) -> bool:
+    """Whether it is a node's, which may have been there first."""
+    return (entry / "format").is_file() or (entry / "lock").is_file()
 
 
 def _sync(directory: Path) -> None:

@@ -10,7 +10,8 @@ from actors.core.child import State
 from actors.core.message import OUTCOMES
 from router import __version__
 from router.store.pauses import PauseState
-from router.telemetry.mqtt import REFERENCE
+from router.telemetry.mqtt import REFERENCE as MQTT
+from router.telemetry.queues import REFERENCE as QUEUES
 from router.telemetry.reading import ActorReading, Reading, RouteReading
 
 R = TypeVar("R")
@@ -308,6 +309,7 @@ def reference() -> list[tuple[str, str, tuple[str, ...], str]]:
         *((f.name, f.kind, ("route", *f.labels), f.help) for f in ROUTES),
         (LATENCY[0], "histogram", ("route",), LATENCY[1]),
         *((f.name, f.kind, f.labels, f.help) for f in WHOLE),
-        *REFERENCE,
+        *QUEUES,
+        *MQTT,
         *((name, kind, (), text) for name, kind, text in PROCESS),
     ]

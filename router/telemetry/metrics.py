@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from router.routing.trail import BOUNDS_S
 from router.telemetry.families import ACTORS, LATENCY, ROUTES, WHOLE, Family, Sample
 from router.telemetry.mqtt import metrics_of_mqtt
+from router.telemetry.queues import QueueSamples, metrics_of_queues
 from router.telemetry.reading import EventCounts, Reading, RouteReading, Running, read
 
 R = TypeVar("R")
@@ -27,6 +28,7 @@ def metrics_of(reading: Reading) -> Iterator[Metric]:
     yield _latency(reading.routes)
     for family in WHOLE:
         yield _metric(family, family.labels, family.samples(reading))
+    yield from metrics_of_queues(reading.queues)
     yield from metrics_of_mqtt(reading.mqtt)
 
 
@@ -54,14 +56,18 @@ def _latency(routes: Iterable[RouteReading]) -> Metric:
 
 
 class RouterCollector(Collector):
-    """Reads a running router when it is collected, for a registry of one's own; only on the loop's thread."""
+    """Reads a running router when it is collected, for a registry of one's own; only on the loop's thread.
 
-    def __init__(self, running: Running, counts: EventCounts) -> None:
+    What stores of queues count is asked of them beforehand: `refresh` of `queues`.
+    """
+
+    def __init__(self, running: Running, counts: EventCounts, queues: QueueSamples | None = None) -> None:
         self._running = running
         self._counts = counts
+        self._queues = queues or QueueSamples(running.clock)
 
     def collect(self) -> Iterator[Metric]:
-        return metrics_of(read(self._running, self._counts))
+        return metrics_of(read(self._running, self._counts, self._queues))
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: without it a registry would collect when this is registered."""
@@ -86,6 +92,7 @@ class Metrics:
 
     def __init__(self, running: Running) -> None:
         self.counts = EventCounts(running.events)
+        self._queues = QueueSamples(running.clock)
         self._running = running
         self._rendering = asyncio.Lock()
 
@@ -100,7 +107,8 @@ class Metrics:
         """
         encode, content_type = choose_encoder(accept)
         async with self._rendering:
+            await self._queues.refresh(self._running.supervisor.children.values())
             registry = CollectorRegistry(auto_describe=False)
-            registry.register(_Read(read(self._running, self.counts)))
+            registry.register(_Read(read(self._running, self.counts, self._queues)))
             ProcessCollector(registry=registry)
             return await asyncio.to_thread(encode, registry), content_type

@@ -28,6 +28,7 @@ from router.store.journal import Journal
 from router.store.pauses import Pause, PauseState
 from router.telemetry.event_log import ROUTE
 from router.telemetry.mqtt import ConnectionErrors, MqttReading, read_mqtt
+from router.telemetry.queues import QueueReading, QueueSamples
 
 ChangeOutcome = Literal["done", "failed"]
 
@@ -253,10 +254,11 @@ class Reading:
     changes: Mapping[tuple[str, ChangeOutcome], int]
     moved: int
     gaps: Mapping[str, float]
+    queues: tuple[QueueReading, ...]
     mqtt: MqttReading
 
 
-def read(running: Running, counts: EventCounts) -> Reading:
+def read(running: Running, counts: EventCounts, queues: QueueSamples) -> Reading:
     """Look once; some microseconds for each actor and route, and more for what a route has under way."""
     children = running.supervisor.children
     routes = running.routes
@@ -285,6 +287,7 @@ def read(running: Running, counts: EventCounts) -> Reading:
         changes=dict(counts.changes),
         moved=counts.moved,
         gaps=dict(counts.gaps),
+        queues=queues.read(children.values()),
         mqtt=read_mqtt(children.values(), counts.mqtt),
     )
 

@@ -13,8 +13,10 @@ from router.topology.definitions import Definitions, is_nothing, place
 from router.topology.draft import Draft
 from router.topology.load import load
 from router.topology.model import LANGUAGE, Topology
+from router.topology.places import Places
 from router.topology.problems import Problem, TopologyError
 from router.topology.promises import Promises
+from router.topology.repetition import Repetition
 from router.topology.report import Report
 from router.topology.rounds import Rounds
 from router.topology.rules import Rules
@@ -112,10 +114,16 @@ class _Check:
         settings = self._settings()
         draft = self._draft()
         Rules(draft, self._report).check()
+        Repetition(draft, self._report).check()
         Promises(draft, self._report).check()
         Rounds(draft, self._report).check()
         if self._report.errors or name is None or settings is None:
             return None
+        keys = {
+            (section, key): entry.key
+            for section in ("connections", "actors")
+            for key, entry in self._definitions.entries(self._tree.get(section), section).items()
+        }
         return Topology(
             name=name,
             settings=settings,
@@ -129,6 +137,7 @@ class _Check:
             groups={key: group.definition for key, group in draft.groups.items() if group.definition is not None},
             path=self._path,
             text=self._report.source.text,
+            places=Places(self._report.source, keys),
         )
 
     def _draft(self) -> Draft:

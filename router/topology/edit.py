@@ -15,6 +15,7 @@ from actors.core.errors import ControlError
 from actors.kit.expressions import Template
 from router.topology.definitions import NAME
 from router.topology.problems import did_you_mean
+from router.topology.removal import Cut, entry_removed, item_removed
 from router.topology.scalars import typed
 from router.topology.target import HEAVIEST, One, Split
 from router.topology.written import Entry, Part, read
@@ -51,8 +52,18 @@ def parse_targets(arguments: Sequence[str]) -> One | Split:
     return Split(weights=given)
 
 
-def redirect(text: str, route: str, to: One | Split) -> str:
+class Redirected(NamedTuple):
+    """The text of a topology in which a route leads elsewhere."""
+
+    text: str
+    remark: str = ""
+    """What else had to be changed for that."""
+
+
+def redirect(text: str, route: str, to: One | Split) -> Redirected:
     """The text of a topology in which `route` leads to `to`; nothing is expanded, and `${…}` stays as it is.
+
+    An actor that is a fallback of the route already is none any more when it is the target.
 
     A split keeps the key that the route's split has (`by`), unless it brings its own; and where it has the same
     actors, only their weights are replaced. Comments within what is replaced go with it. Line breaks are as in
@@ -64,20 +75,20 @@ def redirect(text: str, route: str, to: One | Split) -> str:
     document = read(text)
     target = _target(document, route)
     by = _entry(target.value, "by") if isinstance(to, Split) else None
+    cuts = [*_cuts(text, document, target, to)]
+    former = _former_fallback(document, route, to)
+    if former is not None:
+        cuts.append(former.cut(text, document))
     edited = text
-    for start, end, new in sorted(_cuts(text, document, target, to), reverse=True):
+    for start, end, new in sorted(cuts, reverse=True):
         edited = edited[:start] + new + edited[end:]
+    if former is not None:
+        former.forget()
     if not _is_done(edited, route, to, document, target, by):
         raise ControlError(f"'to' of route '{route}' cannot be replaced without changing more: {_BY_HAND}")
-    return edited
-
-
-class _Cut(NamedTuple):
-    """A part of the text, and what is put in its place."""
-
-    start: int
-    end: int
-    new: str
+    if former is None:
+        return Redirected(edited)
+    return Redirected(edited, f"'{former.name}' is the target of route '{route}' now, and its fallback no more")
 
 
 def _weight(name: str, text: str) -> float:
@@ -117,6 +128,48 @@ def _target(document: Part, route: str) -> Entry:
     return target
 
 
+class _FormerFallback(NamedTuple):
+    """An actor that cannot be the target and a fallback as well."""
+
+    name: str
+    of: Part
+    """The route."""
+    entry: Entry
+    """Its key `fallback`."""
+    items: list[Part]
+    """Where the list has it, if that has others."""
+
+    def cut(self, text: str, document: Part) -> Cut:
+        """What to take out of the text."""
+        _unshared(document, self.of, *self.entry.value.all())
+        if not self.items:
+            return entry_removed(text, self.of, self.entry)
+        return item_removed(text, self.entry.value, self.items[0])
+
+    def forget(self) -> None:
+        """Take it out of what was read."""
+        if self.items:
+            self.entry.value.items.remove(self.items[0])
+        else:
+            self.of.entries.remove(self.entry)
+
+
+def _former_fallback(document: Part, route: str, to: One | Split) -> _FormerFallback | None:
+    """The fallback of a route that becomes its one target; of a split another target is as good as any."""
+    routes = _entry(document, "routes")
+    found = _entry(routes.value, route) if routes is not None else None
+    entry = _entry(found.value, "fallback") if found is not None else None
+    if found is None or entry is None or not isinstance(to, One):
+        return None
+    value = entry.value
+    if value.kind == "scalar":
+        return _FormerFallback(to.actor, found.value, entry, []) if value.text == to.actor else None
+    items = [item for item in value.items if item.kind == "scalar" and item.text == to.actor]
+    if value.kind != "list" or not items:
+        return None
+    return _FormerFallback(to.actor, found.value, entry, items if len(value.items) > 1 else [])
+
+
 def _unshared(document: Part, *parts: Part) -> None:
     """Refuse to change what another place repeats."""
     anchors = {part.anchor for part in parts if part.anchor is not None}
@@ -133,7 +186,7 @@ def _entry(part: Part, key: str) -> Entry | None:
 # Replacing it
 
 
-def _cuts(text: str, document: Part, target: Entry, to: One | Split) -> Iterator[_Cut]:
+def _cuts(text: str, document: Part, target: Entry, to: One | Split) -> Iterator[Cut]:
     """What to replace, as little as will do."""
     split = _entry(target.value, "split")
     if isinstance(to, Split) and to.by is None and split is not None:
@@ -155,24 +208,24 @@ def _cuts(text: str, document: Part, target: Entry, to: One | Split) -> Iterator
         yield from _replace(text, target, f"{{split: {_flow(to.weights)}{by}}}")
 
 
-def _replace(text: str, entry: Entry, new: str) -> Iterator[_Cut]:
+def _replace(text: str, entry: Entry, new: str) -> Iterator[Cut]:
     """Another value behind a key; one that began on a line below begins behind the colon then."""
     start, end = entry.value.start, entry.value.end
     gap = text[entry.key.end : start]
     colon = _COLON.match(gap)
     between = gap[colon.end() :] if colon is not None else ""
     if "\n" not in between and "\r" not in between:
-        yield _Cut(start, end, new)
+        yield Cut(start, end, new)
         return
     behind_colon = start - len(between)
     if not between.strip():
-        yield _Cut(behind_colon, end, f" {new}")
+        yield Cut(behind_colon, end, f" {new}")
         return
     # There is a comment between them: it stays, and so does a line that has more than the value.
     if _BLANK_OR_COMMENT.match(text, end):
         start = behind_colon + len(between.rstrip())
-    yield _Cut(behind_colon, behind_colon, f" {new}")
-    yield _Cut(start, end, "")
+    yield Cut(behind_colon, behind_colon, f" {new}")
+    yield Cut(start, end, "")
 
 
 def _name(name: str) -> str:

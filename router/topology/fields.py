@@ -34,8 +34,19 @@ def connections_of(options: BaseModel) -> Iterator[tuple[str, str, str]]:
     for name, field in type(options).model_fields.items():
         for mark in field.metadata:
             value = getattr(options, name)
-            if isinstance(mark, ConnectionTo) and isinstance(value, str):
+            if isinstance(mark, ConnectionTo) and isinstance(value, str) and value not in mark.words:
                 yield _key(name, field), value, mark.type
+
+
+def words_at(options: BaseModel, key: str) -> frozenset[str]:
+    """What may stand at this key in place of a connection's name."""
+    marks = (
+        mark
+        for name, field in type(options).model_fields.items()
+        if _key(name, field) == key
+        for mark in field.metadata
+    )
+    return next((mark.words for mark in marks if isinstance(mark, ConnectionTo)), frozenset())
 
 
 def secret_scalars(model: type[BaseModel], node: Node) -> Iterator[ScalarNode]:

@@ -24,6 +24,7 @@ from actors.core.spec import EndpointSpec, Options
 from actors.core.step import StepSpec
 from actors.kit.expressions import Expression, Template
 from actors.kit.units import Between, Duration, Percentage, Rate
+from router.topology.places import Places
 from router.topology.settings import Settings
 from router.topology.target import ActorName, ActorNames, Target
 
@@ -120,6 +121,14 @@ class ActorDefinition(ActorOptions):
     @property
     def replies(self) -> bool:
         return self.spec.replies(self.options)
+
+    @property
+    def keeps(self) -> bool:
+        return self.spec.keeps(self.options)
+
+    @property
+    def redelivers(self) -> bool:
+        return self.is_source and self.spec.redelivers(self.options)
 
 
 class RetryOptions(Options):
@@ -232,6 +241,10 @@ class Topology:
     """The file."""
     text: str = field(default="", compare=False, repr=False)
     """The file as written: nothing is expanded in it."""
+    left_out: frozenset[str] = field(default=frozenset(), compare=False)
+    """Routes of the file that this process does not run: it runs a part."""
+    places: Places | None = field(default=None, compare=False, repr=False)
+    """Where its names stand in the file."""
 
     def __post_init__(self) -> None:
         for name in ("actors", "routes", "connections", "groups"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from router.topology.cycles import cycles
 from router.topology.draft import ActorDraft, ConnectionDraft, Draft, Reference, Role, RouteDraft
-from router.topology.fields import connections_of
+from router.topology.fields import connections_of, words_at
 from router.topology.report import Report
 from router.topology.source import Span
 from router.topology.target import All, Match, One, Split
@@ -203,6 +203,7 @@ class Rules:
             connection = self._connections.get(name)
             if connection is None:
                 others = [other for other, draft in self._connections.items() if _fits(draft, wanted)]
+                others += words_at(definition.options, key)
                 meant = self._report.did_you_mean(name, others) if shown == f"'{name}'" else ""
                 among = f"there are: {', '.join(others)}" if others else f"'connections' has none of type '{wanted}'"
                 self._report.error(span, f"unknown connection {shown}", meant or among)
@@ -220,7 +221,7 @@ class Rules:
         span = node.span if node is not None else actor.key
         routes = self._from.get(actor.name, [])
         if respond == "accepted" and node is not None:
-            risky = [f"'{route.name}'" for route in routes if not route.durable]
+            risky = [f"'{route.name}'" for route in routes if not (route.durable or self._keeps(route))]
             if risky:
                 which = f"route {risky[0]} is" if len(risky) == 1 else f"routes {', '.join(risky)} are"
                 self._report.warning(
@@ -230,6 +231,16 @@ class Rules:
                 )
         elif respond == "reply":
             self._replies(routes, span)
+
+    def _keeps(self, route: RouteDraft) -> bool:
+        """Whether all that a route leads to keep what they acknowledge."""
+        actors = [self._actors.get(reference.name) for reference in route.named("to", "fallback")]
+        return bool(actors) and all(
+            actor is not None
+            and actor.definition is not None
+            and actor.ask(self._report, actor.definition.spec.keeps, default=False)
+            for actor in actors
+        )
 
     def _replies(self, routes: list[RouteDraft], span: Span) -> None:
         """One route, one target for each message, and one that answers."""

@@ -79,6 +79,19 @@ class Split(Options):
     """The key, made behind the steps; without it that of `order_by`, and where it is empty the message's id."""
 
 
+def actors_of(target: One | All | Match | Split) -> tuple[str, ...]:
+    """Every actor that a route may lead to by it."""
+    match target:
+        case One(actor=actor):
+            return (actor,)
+        case All(actors=actors):
+            return actors
+        case Match(cases=cases, otherwise=otherwise):
+            return (*(name for case in cases for name in case.to), *(otherwise or ()))
+        case Split(weights=weights):
+            return tuple(weights)
+
+
 def _shape(value: Any) -> str | None:
     match value:
         case One() | str():

@@ -36,6 +36,8 @@ class Part:
     """Of a scalar; of an alias, what it repeats."""
     is_plain: bool = False
     """A scalar without quotes, which may be a number or nothing."""
+    is_flow: bool = field(default=False, compare=False)
+    """A list or a mapping in brackets or braces."""
     anchor: str | None = None
     tag: str | None = None
     items: list[Part] = field(default_factory=list)
@@ -103,6 +105,7 @@ class _Reader:
             if event.style in ("|", ">"):  # its mark is behind its last line break
                 part.end -= end - start - len(self._text[start - self._shift : end - self._shift].rstrip())
             return part
+        part.is_flow = bool(event.flow_style)
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ControlError(f"the file is nested deeper than {MAX_DEPTH} levels")

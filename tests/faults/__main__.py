@@ -18,7 +18,9 @@ from tests.faults.hot_swap import hot_swap
 from tests.faults.kill_broker import kill_broker
 from tests.faults.kill_router import kill_router
 from tests.faults.kill_router_mqtt import kill_router_mqtt
+from tests.faults.kill_worker import kill_worker
 from tests.faults.partition import partition
+from tests.faults.redis_restart import redis_restart
 
 Scenario = Callable[..., Coroutine[Any, Any, tuple[Verdict, list[str]]]]
 
@@ -28,6 +30,12 @@ SCENARIOS: dict[str, tuple[Scenario, int, str]] = {
     "kill-router-mqtt": (kill_router_mqtt, 50, "kill -9 of the router while it receives and publishes by MQTT"),
     "hot-swap": (hot_swap, 100, "changes of the running topology under load, some refused, some cut short by kill -9"),
     "partition": (partition, 14, "broken, held up, half-open and slow connections, and a broker that stands still"),
+    "redis-restart": (
+        redis_restart,
+        5,
+        "Redis stopped for 3 s again and again, its file synced every second and always",
+    ),
+    "kill-worker": (kill_worker, 5, "kill -9 of two of three processes that work one queue in Redis"),
 }
 """Name: the run, its rounds, what it does. One module a row of the table of faults."""
 

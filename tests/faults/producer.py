@@ -34,7 +34,14 @@ class Producer:
     """One task a key: the next message of a key is sent when the one before was acknowledged."""
 
     def __init__(
-        self, way: Way, account: Account, *, name: str = "", refused_every: int = 0, pace_s: float = 0.0
+        self,
+        way: Way,
+        account: Account,
+        *,
+        name: str = "",
+        keys: int = KEYS,
+        refused_every: int = 0,
+        pace_s: float = 0.0,
     ) -> None:
         """Ids and keys begin with `name`; a key waits for `pace_s` between its messages."""
         self.last: dict[str, str] = {}
@@ -42,6 +49,7 @@ class Producer:
         self._way = way
         self._account = account
         self.name = name
+        self._keys = keys
         self._refused_every = refused_every
         self._pace_s = pace_s
         self._stopping = False
@@ -50,7 +58,7 @@ class Producer:
         self._acknowledged = asyncio.Event()
 
     async def __aenter__(self) -> Producer:
-        self._tasks = [asyncio.create_task(self._produce(f"{self.name}key-{number}")) for number in range(KEYS)]
+        self._tasks = [asyncio.create_task(self._produce(f"{self.name}key-{number}")) for number in range(self._keys)]
         return self
 
     async def __aexit__(self, failed: object, *_: object) -> None:

@@ -52,6 +52,11 @@ class RouterProcess:
             await asyncio.sleep(0.01)
         return time.monotonic() - started
 
+    def freeze(self) -> None:
+        """SIGSTOP: it does nothing more, and what it has sent is on its way."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     async def kill(self) -> None:
         """kill -9."""
         assert self._process is not None

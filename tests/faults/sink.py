@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -13,8 +14,11 @@ from tests.faults.account import Account, Received
 
 
 @asynccontextmanager
-async def recording_sink(account: Account, *, port: int = 0) -> AsyncIterator[str]:
-    """Yields the service's URL. A body with `"refuse": true` is answered 400, and so becomes a dead letter."""
+async def recording_sink(account: Account, *, port: int = 0, work_s: float = 0.0) -> AsyncIterator[str]:
+    """Yields the service's URL. A body with `"refuse": true` is answered 400, and so becomes a dead letter.
+
+    A delivery is written down when it comes, and answered `work_s` later.
+    """
 
     async def receive(request: web.BaseRequest) -> web.Response:
         body = json.loads(await request.read())
@@ -24,6 +28,8 @@ async def recording_sink(account: Account, *, port: int = 0) -> AsyncIterator[st
         account.received.append(
             Received(body["id"], body["key"], body["sequence"], key, time.monotonic(), body.get("version", 0))
         )
+        if work_s:
+            await asyncio.sleep(work_s)
         return web.Response(status=204)
 
     runner = web.ServerRunner(web.Server(receive))

@@ -8,7 +8,9 @@ from tests.faults.hot_swap import hot_swap
 from tests.faults.kill_broker import kill_broker
 from tests.faults.kill_router import kill_router
 from tests.faults.kill_router_mqtt import kill_router_mqtt
+from tests.faults.kill_worker import kill_worker
 from tests.faults.partition import partition
+from tests.faults.redis_restart import redis_restart
 from tests.loop import Run
 
 
@@ -68,3 +70,28 @@ def test_changes_under_load_lose_nothing(run: Run, tmp_path: Path) -> None:
     assert verdict.holds, str(verdict)
     assert verdict.acknowledged > 500
     assert verdict.delay_max_s > 0
+
+
+@pytest.mark.needs("redis-server")
+@pytest.mark.timeout(120)
+def test_a_redis_that_was_away_costs_nothing(run: Run, tmp_path: Path) -> None:
+    """Away for half a second, twice, the second time by kill -9: what comes meanwhile is spilled, and goes in order."""
+    # How fast the webhook is meanwhile is for `bin/faults`, with the machine to itself.
+    away = redis_restart(tmp_path, rounds=2, seed=7, policies=("always",), down_s=0.5, normal_s=0.3, p99_limit_s=1.0)
+    verdict, wrong = run(away, deadline_s=100)
+
+    assert not wrong
+    assert verdict.holds, str(verdict)
+    assert verdict.acknowledged > 100
+
+
+@pytest.mark.needs("redis-server")
+@pytest.mark.timeout(120)
+def test_a_killed_worker_leaves_nothing_undone(run: Run, tmp_path: Path) -> None:
+    """Two of three, once: each job is done, and none twice but those that they had in hand; order by key holds."""
+    verdict, wrong = run(kill_worker(tmp_path, rounds=1, seed=7, jobs=300, pace_s=0.2), deadline_s=100)
+
+    assert not wrong
+    assert verdict.holds, str(verdict)
+    assert verdict.acknowledged >= 300
+    assert verdict.repeated > 0

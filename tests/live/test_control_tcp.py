@@ -85,6 +85,10 @@ def test_each_role_may_what_those_before_it_may_and_no_more(run: Run) -> None:
                 ("GET", "/v1/actors/well/mailbox", {}),
                 ("GET", "/v1/dead-letters", {}),
                 ("POST", "/v1/actors/door/messages", MESSAGE),
+                ("GET", "/v1/queues", {}),
+                ("GET", "/v1/queues/none/jobs", {}),
+                ("POST", "/v1/queues/none/pause", {"json": {}}),
+                ("POST", "/v1/queues/none/clear", {"json": {"states": ["failed"], "confirm": "none"}}),
             ):
                 asked = [await remote.by(who, method, path, **options) for who in ("", "viewer", "operator", "admin")]
                 found[path] = [answered.status for answered in asked]
@@ -98,6 +102,10 @@ def test_each_role_may_what_those_before_it_may_and_no_more(run: Run) -> None:
             "/v1/actors/well/mailbox": [401, 403, 200, 200],
             "/v1/dead-letters": [401, 403, 200, 200],
             "/v1/actors/door/messages": [401, 403, 200, 200],
+            "/v1/queues": [401, 200, 200, 200],
+            "/v1/queues/none/jobs": [401, 403, 404, 404],
+            "/v1/queues/none/pause": [401, 403, 404, 404],
+            "/v1/queues/none/clear": [401, 403, 403, 404],
         }
 
     run(scenario())

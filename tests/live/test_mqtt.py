@@ -142,11 +142,9 @@ def test_what_cannot_be_kept_comes_again(run: Run, broker: Mosquitto) -> None:
 class Full(KeepingOutlet):
     """An outlet without room, until a test makes some."""
 
-    room = asyncio.Event()
-
     async def put(self, message: Message, receipt: Receipt | None = None) -> None:
         async with asyncio.timeout(DEADLINE_S):
-            await self.room.wait()
+            await self.has_room.wait()
         self.refusal = None
         self.offer(message, receipt)
 
@@ -157,7 +155,7 @@ def test_what_finds_no_room_waits_in_its_order(run: Run, broker: Mosquitto) -> N
     async def main() -> None:
         async with play(broker) as played:
             outlet = Full(refusal=BackPressureError("full", route="r"), settlement=DELIVERED)
-            outlet.room = asyncio.Event()
+            outlet.has_room.clear()
             played.outlet = outlet
             await source(played, receive_maximum=5)
             out, fast = await target(played), await target(played, name="fast", qos=0)
@@ -167,7 +165,7 @@ def test_what_finds_no_room_waits_in_its_order(run: Run, broker: Mosquitto) -> N
             for number in range(100, 110):
                 await fast.deliver(message(number, number))
             await until(lambda: any("no room" in str(event) for event in played.emitted))
-            outlet.room.set()
+            outlet.has_room.set()
             await until(lambda: len([each for each in outlet.messages if each.data < 100]) == 12)
             assert [each.data for each in outlet.messages if each.data < 100] == list(range(12))
             assert len([each for each in outlet.messages if each.data >= 100]) < 10

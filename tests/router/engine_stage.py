@@ -38,7 +38,10 @@ DEADLINE_S = 10.0
 
 
 class TapOptions(Options):
-    """None."""
+    """Whether it says that it sends again itself what failed, and how many messages it lets out then."""
+
+    redelivers: bool = False
+    concurrency: int = 1
 
 
 class SinkOptions(Options):
@@ -47,6 +50,7 @@ class SinkOptions(Options):
     does: Literal["take", "reply", "refuse", "reject", "hold", "crash"] = "take"
     start: Literal["at_once", "never", "crash"] = "at_once"
     away: bool = False
+    keeps: bool = False
 
 
 class Ticket(Receipt):
@@ -96,7 +100,7 @@ class Play:
     def catalog(self) -> Catalog:
         play = self
 
-        @endpoint("tap", options=TapOptions, source=True)
+        @endpoint("tap", options=TapOptions, source=True, redelivers=lambda options: options.redelivers)
         class Tap(AsyncioActor):
             """A source that a test sends through."""
 
@@ -123,7 +127,7 @@ class Play:
                 context.outlet.offer(message, ticket)
                 return ticket
 
-        @endpoint("sink", options=SinkOptions, target=True, replies=True)
+        @endpoint("sink", options=SinkOptions, target=True, replies=True, keeps=lambda options: options.keeps)
         class Sink(AsyncioActor):
             """A target that does as it is told."""
 

@@ -11,7 +11,10 @@ from router.cli.table import Cell
 from router.cli.terminal import Style
 from router.cli.top.sample import Json, Sample
 
-OUTCOMES: Final = ("delivered", "filtered", "deduplicated", "merged", "dropped", "expired", "dead_lettered")
+OUTCOMES: Final = (
+    *("delivered", "filtered", "deduplicated", "merged"),
+    *("dropped", "expired", "dead_lettered", "returned"),
+)
 ON_THE_WAY: Final = ("queued", "in_flight")
 
 _TROUBLE: Final = (

@@ -25,7 +25,7 @@ LANES: Final = ("in_flight", "retrying", "suspended", "held", "waiting")
 QUANTILES: Final = ("p50", "p95", "p99")
 
 _COUNTS: Final = ("started", "succeeded", "refused", "unknown", "late", "in_flight", "handled", "failed", "dropped")
-_BAD: Final = ("refused", "unknown", "failed", "expired", "dead_lettered")
+_BAD: Final = ("refused", "unknown", "failed", "expired", "dead_lettered", "returned")
 
 
 def headline(entry: Entry) -> Text:

@@ -8,6 +8,7 @@ import pytest
 from actors.core.actor import AsyncioActor
 from actors.core.clock import settle
 from actors.core.deferred import Deferred
+from actors.core.envelope import Envelope
 from actors.core.errors import ActorCrashedError, DeliveryError
 from actors.core.message import Message
 from tests.loop import Run
@@ -189,3 +190,29 @@ def test_a_stopping_actor_waits_for_its_answers(run: Run) -> None:
         await played.over.wait()
 
     run(main())
+
+
+def test_its_sender_is_known_when_the_handler_has_returned(run: Run) -> None:
+    """That is a route; whoever asks has no name."""
+
+    class Sent(Envelope):
+        __slots__ = ()
+
+        @property
+        def sender(self) -> str:
+            return "r"
+
+    async def scenario() -> None:
+        actor, played = started()
+        deferred = Deferred()
+        assert deferred.sender == ""
+        actor.actor_inbox.offer(Sent(Message("1", "it", "")))
+        asked = ask(actor, 2)
+        await settle()
+        assert [deferred.sender for _, deferred in actor.open] == ["r", ""]
+        for _, deferred in actor.open:
+            deferred.answer()
+        await asked
+        await played.stop()
+
+    run(scenario())

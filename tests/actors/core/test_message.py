@@ -179,3 +179,14 @@ def test_the_worst_of_several_outcomes_does_not_depend_on_their_order(outcomes: 
         return worst.outcome
 
     assert fold(outcomes) == fold(outcomes[::-1]) == max(outcomes, key=OUTCOMES.index)
+
+
+@pytest.mark.parametrize("waits", [(5.0, None, 7.0), (7.0, 5.0, None), (None, 7.0, 7.0)])
+def test_what_is_given_back_waits_as_long_as_any_of_its_ends_has_asked_for(waits: tuple[float | None, ...]) -> None:
+    worst: Settlement | None = None
+    for wait_s in waits:
+        worst = worse(worst, Settlement("returned", f"after {wait_s}", None, wait_s))
+    assert worst is not None
+    assert (worst.outcome, worst.retry_after_s) == ("returned", 7.0)
+    assert worst.reason == f"after {waits[0]}"
+    assert worse(Settlement("dead_lettered"), worst) == worse(worst, Settlement("dead_lettered")) == worst

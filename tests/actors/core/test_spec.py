@@ -18,6 +18,8 @@ class PostOptions(Options):
     options=PostOptions,
     target=True,
     replies=lambda options: options.answers,
+    keeps=True,
+    redelivers=lambda options: options.answers,
     claims=lambda options: frozenset({f"url {options.url}"}),
 )
 class Post(AsyncioActor):
@@ -39,6 +41,8 @@ def test_an_endpoint_type_carries_its_registration() -> None:
     assert spec.target(options)
     assert spec.replies(options)
     assert not spec.replies(PostOptions(url="x"))
+    assert spec.keeps(options)
+    assert [spec.redelivers(each) for each in (options, PostOptions(url="x"))] == [True, False]
     assert spec.claims(options) == {"url http://here"}
 
 
@@ -49,6 +53,8 @@ def test_an_endpoint_without_claims_can_be_there_twice() -> None:
 
     spec: EndpointSpec = getattr(Bare, ENDPOINT)
     assert spec.claims(Options()) == frozenset()
+    assert not spec.keeps(Options())
+    assert not spec.redelivers(Options())
     assert spec.documentation == ""
 
 

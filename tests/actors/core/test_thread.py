@@ -289,16 +289,22 @@ class Route:
     def __init__(self) -> None:
         self.came: list[Any] = []
         self.refusal: Exception | None = None
-        self.room = asyncio.Event()
-        self.room.set()
+        self.has_room = asyncio.Event()
+        self.has_room.set()
 
     def offer(self, message: Message, receipt: Receipt | None = None) -> None:
         if self.refusal is not None:
             raise self.refusal
         self.came.append((message.data, threading.current_thread()))
 
+    def offer_again(self, message: Message, receipt: Receipt) -> None:
+        self.came.append((f"{message.data} again", threading.current_thread()))
+
+    async def room(self) -> None:
+        await self.has_room.wait()
+
     async def put(self, message: Message, receipt: Receipt | None = None) -> None:
-        await self.room.wait()
+        await self.room()
         self.offer(message, receipt)
 
     def reject(self, message: Message, receipt: Receipt | None, *, reason: Reason, error: str) -> None:
@@ -317,9 +323,16 @@ def test_what_a_thread_hands_on_arrives_on_the_loops_thread(run: Run) -> None:
         assert outlet.safe
         await in_thread(outlet.offer, message("offered"))
         await in_thread(outlet.put, message("put"))
+        await in_thread(outlet.room)
+        await in_thread(outlet.offer_again, message("offered"), Receipt())
         await in_thread(lambda: outlet.reject(message("bad"), None, reason="undecodable", error="no JSON"))
         here = threading.current_thread()
-        assert route.came == [("offered", here), ("put", here), ("undecodable", "no JSON")]
+        assert route.came == [
+            ("offered", here),
+            ("put", here),
+            ("offered again", here),
+            ("undecodable", "no JSON"),
+        ]
 
     run(scenario())
 
@@ -338,13 +351,13 @@ def test_a_refusal_is_raised_in_the_thread(run: Run) -> None:
 def test_a_put_waits_for_room_and_gives_up_in_time(run: Run) -> None:
     async def scenario() -> None:
         route = Route()
-        route.room.clear()
+        route.has_room.clear()
         outlet = ThreadOutlet(route, asyncio.get_running_loop(), timeout_s=0.01)
         with pytest.raises(TimeoutError):
             await in_thread(outlet.put, message("impatient"))
         patient = ThreadOutlet(route, asyncio.get_running_loop())
         waiting = asyncio.create_task(in_thread(patient.put, message("patient")))
-        asyncio.get_running_loop().call_later(0.001, route.room.set)
+        asyncio.get_running_loop().call_later(0.001, route.has_room.set)
         await waiting
         assert [data for data, _ in route.came] == ["patient"], "the one that gave up was not handed on"
 

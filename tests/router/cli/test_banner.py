@@ -46,6 +46,13 @@ def test_which_revision_goes_on_stands_first() -> None:
     assert banner.as_dict()["remark"] == "revision 3 (swap by ana) goes on"
 
 
+def test_each_queue_is_told_with_how_well_it_is_kept() -> None:
+    """For machines, too."""
+    banner = replace(BANNER, queues=[("inbound", "in redis; it keeps nothing on disk")])
+    assert "  queue     inbound: in redis; it keeps nothing on disk" in banner.lines()
+    assert banner.as_dict()["queues"] == [{"actors": "inbound", "kept": "in redis; it keeps nothing on disk"}]
+
+
 def test_a_file_that_is_watched_is_named() -> None:
     """Whoever edits it shall not be surprised."""
     banner = replace(BANNER, watching="topology.yaml")

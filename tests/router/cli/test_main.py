@@ -209,6 +209,8 @@ def test_completion_knows_commands_options_and_names(control: Recorded) -> None:
     """Names are asked of the running router; without one there are none, and no error."""
     control.answer("GET", "/v1/actors", {"actors": [{"name": "orders"}], "routes": [{"name": "to-log"}]})
 
+    control.answer("GET", "/v1/queues", {"queues": [{"name": "jobs", "actors": ["inbound"]}]})
+
     def complete(line: str, word: int) -> list[str]:
         done = subprocess.run(
             [sys.executable, "-c", "import sys; sys.argv[0] = 'router'; from router.cli.main import main; main()"],
@@ -224,6 +226,8 @@ def test_completion_knows_commands_options_and_names(control: Recorded) -> None:
     assert complete("router m", 1) == ["mailbox"]
     assert complete("router mailbox ", 2) == ["orders", "to-log"]
     assert complete("router send ", 2) == ["orders"]
+    assert complete("router queue stats ", 3) == ["inbound", "jobs"]
+    assert complete("router queue jobs inbound --state ", 5)[:2] == ["waiting", "prioritized"]
     assert complete("router dead-letters replay --as ", 4) == ["original", "current"]
     assert complete("router mailbox --control /nowhere ", 4) == []
 

@@ -15,10 +15,12 @@ from typing import Any, Literal
 
 import aiohttp
 
+from actors.connections.redis import RedisConnection
 from actors.core.actor import AsyncioActor
 from actors.core.errors import DeliveryError
 from actors.core.message import Message, Reply
 from actors.core.spec import Context, Options, endpoint
+from actors.endpoints.queue import Queue
 from actors.steps.filter import Filter
 from actors.steps.split import Split
 from router.catalog import Catalog
@@ -91,10 +93,14 @@ class Sink(AsyncioActor):
         return None
 
 
+def catalog() -> Catalog:
+    """What the sample router's topologies may name."""
+    return Catalog(endpoints=[Door, Sink, Queue], steps=[Filter, Split], connections=[RedisConnection])
+
+
 def topology_of(text: str, *, settings: str = "", path: Path = Path("/t/sample.yaml")) -> Topology:
     """The topology of a file that has its first lines; `settings` begin with a comma."""
-    catalog = Catalog(endpoints=[Door, Sink], steps=[Filter, Split])
-    topology, problems = check(HEAD % settings + text, path=path, catalog=catalog, environ={})
+    topology, problems = check(HEAD % settings + text, path=path, catalog=catalog(), environ={})
     assert topology is not None, "\n".join(map(render, problems))
     return topology
 
@@ -174,7 +180,7 @@ class Changing(Engine):
     """Later texts may name the types of the sample router."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        load = partial(check, catalog=Catalog(endpoints=[Door, Sink], steps=[Filter, Split]), environ={})
+        load = partial(check, catalog=catalog(), environ={})
         super().__init__(*arguments, **options, load=lambda text, path: load(text, path=path))
 
 

@@ -29,7 +29,8 @@ from router.routing.plan import RoutePlan
 from router.routing.route import Route
 from router.routing.route_actor import RouteActor
 from router.routing.trail import Trail
-from router.store.dead_letters import DeadLetter, DeadLetters
+from router.store.dead_letter import DeadLetter
+from router.store.dead_letters import DeadLetters
 from router.store.journal import Journal
 from router.store.schema import SCHEMA
 from tests.router.routing.targets import Script, ScriptedTarget

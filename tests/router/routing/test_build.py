@@ -10,16 +10,17 @@ from actors.core.clock import ManualClock
 from actors.core.errors import DeliveryError, ExpressionError
 from actors.core.events import Events
 from actors.core.message import Message
-from router.routing.build import plan_of
+from router.routing.build import NO_ENDS, plan_of
 from router.routing.plan import RoutePlan
+from router.topology.ends import Ends
 from tests.router.topology.checking import topology_of
 
 ACTORS = "actors: {in: {type: door, path: /in}, a: {type: sink}, b: {type: sink}, c: {type: sink}}\n"
 
 
-def plan(route: str) -> RoutePlan:
+def plan(route: str, ends: Ends = NO_ENDS) -> RoutePlan:
     topology = topology_of(f"{ACTORS}routes: {{r: {{from: in, {route}}}}}")
-    return plan_of(topology.routes["r"], clock=ManualClock(), events=Events(), reservations=None)  # type: ignore[arg-type]  # no step here makes any
+    return plan_of(topology.routes["r"], clock=ManualClock(), events=Events(), reservations=None, ends=ends)  # type: ignore[arg-type]  # no step here makes any
 
 
 def message(number: int, **data: Any) -> Message:
@@ -68,3 +69,11 @@ def test_a_key_that_cannot_be_made_fails_the_message() -> None:
         found.choose(message(1))
     with pytest.raises(DeliveryError, match=r"longer than 1,024"):
         found.choose(message(1, x="x" * 1025))
+
+
+def test_what_its_actors_mean_for_it_is_in_the_plan() -> None:
+    """Queues say how many messages they let out; else the route does."""
+    plain = plan("to: a, concurrency: 4")
+    assert (plain.concurrency, plain.keeps, plain.replies) == (4, False, False)
+    found = plan("to: a", Ends(replies=True, keeps=True, concurrency=7))
+    assert (found.concurrency, found.keeps, found.replies) == (7, True, True)

@@ -7,8 +7,19 @@ from hypothesis import strategies as st
 
 from actors.core.errors import Reason
 from actors.core.message import Message
+from actors.core.redelivery import Redelivery
 from actors.kit.backoff import Backoff
-from router.routing.choose import GiveUp, OnUnknown, RetryPolicy, TryAgain, TryNext, after_failure, always, first_match
+from router.routing.choose import (
+    GiveUp,
+    OnUnknown,
+    RetryPolicy,
+    TryAgain,
+    TryNext,
+    after_failure,
+    always,
+    first_match,
+    redelivered,
+)
 
 REASONS: st.SearchStrategy[Reason] = st.sampled_from(get_args(Reason))
 POLICIES = st.builds(
@@ -99,3 +110,22 @@ def test_every_message_comes_to_an_end(policy: RetryPolicy, random: float, targe
             break
         target, attempt = (target + 1, 1) if isinstance(move, TryNext) else (target, attempt + 1)
     assert tried == [policy.attempts] * targets
+
+
+@given(POLICIES, st.integers(1, 9), st.integers(1, 9), st.booleans(), REASONS, st.booleans(), RANDOM)
+def test_a_source_that_sends_again_says_how_often(
+    policy: RetryPolicy, attempt: int, attempts: int, unrepeatable: bool, reason: Reason, more: bool, random: float
+) -> None:
+    """Whatever the route's own policy says; and never what is not to be repeated."""
+    move = after_failure(
+        redelivered(policy, Redelivery(attempt, attempts), unrepeatable=unrepeatable),
+        reason=reason,
+        retryable=True,
+        retry_after_s=None,
+        attempt=attempt,
+        more_targets=more,
+        random=random,
+    )
+    is_left = attempt < attempts and not unrepeatable
+    repeats = reason != "unknown" or policy.on_unknown == "retry"
+    assert isinstance(move, TryAgain) is (is_left and repeats)

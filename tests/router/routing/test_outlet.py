@@ -154,3 +154,112 @@ def test_what_no_route_can_take_is_rejected_into_the_store(run: Run, tmp_path: P
             assert await router.reasons() == {"undecodable": 1}
 
     run(scenario())
+
+
+def test_whoever_takes_messages_out_of_a_store_waits_until_one_would_be_taken(run: Run, tmp_path: Path) -> None:
+    """No route, a source that is shut, a route that is, a full one, targets that are away: it waits for all of it."""
+
+    async def scenario() -> None:
+        async with system(tmp_path) as router:
+            sink = router.target("sink")
+            sink.otherwise = Hang()
+            outlet = router.outlets["source"] = router.outlet("source")
+            outlet.shut("is paused")
+            room = asyncio.create_task(outlet.room())
+            await router.settle()
+            outlet.open()
+            await router.settle()
+            assert not room.done()
+            route = router.route("sink", capacity=1)
+            await router.settle()
+            assert room.done()
+
+            route.intake.shut("is paused")
+            room = asyncio.create_task(outlet.room())
+            await router.settle()
+            outlet.shut("is paused")
+            route.intake.open()
+            route.intake.let_in()
+            await router.settle()
+            assert not room.done()
+            outlet.open()
+            await router.settle()
+            assert room.done()
+
+            await router.sent("in hand")
+            await router.sent("queued")
+            room = asyncio.create_task(outlet.room())
+            await router.settle()
+            assert not room.done()
+            sink.let_go()
+            await router.settle()
+            assert room.done()
+
+            sink.otherwise = OK
+            sink.let_go()
+            router.child("sink").unavailable("the line is down")
+            await router.sent("suspended")
+            room = asyncio.create_task(outlet.room())
+            await router.settle()
+            assert not room.done()
+            router.child("sink").available()
+            await router.settle()
+            assert room.done()
+
+    run(scenario())
+
+
+def test_one_who_waits_for_room_goes_over_to_the_routes_of_a_change(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with system(tmp_path) as router:
+            router.target("sink")
+            outlet = router.outlets["source"] = router.outlet("source")
+            former = router.route("sink", name="former")
+            former.intake.shut("is paused")
+            room = asyncio.create_task(outlet.room())
+            await router.settle()
+            outlet.routes = ()
+            former.intake.leave()
+            await router.settle()
+            assert not room.done()
+            router.route("sink", name="latter")
+            await router.settle()
+            assert room.done()
+
+    run(scenario())
+
+
+def test_one_who_has_heard_of_room_and_does_not_take_it_keeps_nobody_waiting(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with system(tmp_path) as router:
+            sink = router.target("sink")
+            sink.otherwise = Hang()
+            router.route("sink", capacity=1)
+            outlet = router.outlets["source"]
+            await router.sent(0)
+            await router.sent(1)
+            room = asyncio.create_task(outlet.room())
+            await router.settle()
+            put = asyncio.create_task(outlet.put(router.message(2)))
+            await router.settle()
+            sink.let_go()
+            await router.settle()
+            assert (room.done(), put.done()) == (True, True)
+
+    run(scenario())
+
+
+def test_a_source_is_safe_where_each_route_is_durable_or_leads_to_what_keeps(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with system(tmp_path) as router:
+            router.target("sink")
+            outlet = router.outlets["source"] = router.outlet("source")
+            found = [outlet.safe]
+            router.route("sink", name="journaled", durable=True)
+            router.route("sink", name="kept", keeps=True)
+            found.append(outlet.safe)
+            router.route("sink", name="neither")
+            found.append(outlet.safe)
+            assert found == [False, True, False]
+
+    run(scenario())

@@ -397,3 +397,22 @@ def test_a_replay_on_its_way_goes_to_its_target_where_the_route_still_leads_ther
             assert router.all_is_empty()
 
     run(scenario())
+
+
+def test_the_last_attempt_in_hand_goes_on_to_a_fallback_that_the_route_still_has(run: Run, tmp_path: Path) -> None:
+    """Those that it knew from an earlier attempt are not gone to where a change has taken them away."""
+
+    async def scenario() -> None:
+        async with system(tmp_path) as router:
+            sink, former, spare = (router.target(name) for name in ("sink", "former", "spare"))
+            sink.answers.extend([Refuse(), Hang()])
+            router.route("sink", fallback=("former",), retry=retry(2), timeout_s=2.0)
+            (ticket,) = await router.sent("x")
+            await router.advance(1.0)
+            assert sink.data == ["x", "x"]
+            change(router, "sink", fallback=("spare",), retry=retry(2), timeout_s=2.0)
+            await router.advance(2.0)
+            assert (former.data, spare.data, ticket.ended()) == ([], ["x"], "delivered")
+            assert not router.supervisor.children["route/r"].restarts
+
+    run(scenario())

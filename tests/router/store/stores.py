@@ -8,7 +8,8 @@ from pathlib import Path
 
 from actors.kit.database import Database
 from router.store.audit import Audit
-from router.store.dead_letters import DeadLetter, DeadLetters
+from router.store.dead_letter import DeadLetter
+from router.store.dead_letters import DeadLetters
 from router.store.journal import Journal, Row
 from router.store.pauses import Pauses
 from router.store.reservations import Reservations

@@ -22,7 +22,8 @@ import asyncio, os, sys
 from functools import partial
 from pathlib import Path
 from actors.kit.database import Database
-from router.store.dead_letters import DeadLetter, DeadLetters
+from router.store.dead_letter import DeadLetter
+from router.store.dead_letters import DeadLetters
 from router.store.journal import Journal
 from router.store.schema import SCHEMA
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from actors.core.errors import StorageError
-from router.store.dead_letters import DeadLetter, DeadLetterFilter
+from router.store.dead_letter import DeadLetter, DeadLetterFilter
 from tests.loop import Run
 from tests.router.store.stores import Outcome, Store, letter, opened, submitted
 

@@ -45,7 +45,9 @@ def version(path: Path) -> tuple[int, set[str]]:
         return number, {name for (name,) in tables if not name.startswith("sqlite_")}
 
 
-def test_a_version_1_database_keeps_its_messages_and_learns_to_remember_changes(run: Run, tmp_path: Path) -> None:
+def test_a_version_1_database_keeps_its_messages_and_learns_to_remember_changes_and_has_queues(
+    run: Run, tmp_path: Path
+) -> None:
     path = tmp_path / "store.db"
 
     async def scenario() -> None:
@@ -61,12 +63,19 @@ def test_a_version_1_database_keeps_its_messages_and_learns_to_remember_changes(
             assert await newer.close()
 
     run(scenario())
-    assert version(path)[0] == len(SCHEMA) == 2
+    assert version(path)[0] == len(SCHEMA) == 3
     assert version(path)[1] - version(tmp_path / "store.db.schema-1")[1] == {
         "revisions",
         "applied_files",
         "audit",
         "pauses",
+        "queues",
+        "queue_jobs",
+        "queue_payloads",
+        "queue_logs",
+        "queue_deduplications",
+        "queue_schedulers",
+        "queue_spill",
     }
 
 
@@ -99,7 +108,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(run: Run, tmp_p
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(f"PRAGMA user_version = {len(SCHEMA) + 1}")
         with pytest.raises(
-            StorageError, match=r"newer version .*schema 3; this one knows up to 2.*Start the newer one"
+            StorageError, match=r"newer version .*schema 4; this one knows up to 3.*Start the newer one"
         ):
             await stores(path).open()
 

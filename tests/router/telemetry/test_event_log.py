@@ -20,6 +20,7 @@ from actors.core.events import (
     ActorStarted,
     ActorUnavailable,
     AttemptFailed,
+    AttemptReturned,
     Event,
     Events,
     MessageDeadLettered,
@@ -133,6 +134,19 @@ def test_an_event_of_a_plug_in_is_told_by_its_name() -> None:
 def test_fields_without_a_value_are_left_out() -> None:
     assert "target" not in line_of(MessageDeadLettered("", None, "m", "unroutable", "no route")).fields
     assert "retry_in_s" not in line_of(AttemptFailed("r", "t", "m", 5, "connect", "no", None)).fields
+
+
+def test_an_attempt_whose_message_went_back_to_its_queue_says_so() -> None:
+    line = line_of(AttemptReturned("r", "t", "m", 2, "overload", "busy", None))
+    assert (line.level, line.text) == (logging.WARNING, "attempt failed, and the message returned to its queue")
+    assert line.fields == {
+        "route": "r",
+        "target": "t",
+        "message_id": "m",
+        "attempt": 2,
+        "reason": "overload",
+        "error": "busy",
+    }
 
 
 def test_a_storm_of_failed_attempts_is_counted() -> None:

@@ -92,6 +92,18 @@ class Counter(Actor):
     """Takes messages and lets others out, and the ones have nothing to do with the others."""
 
 
+class ShelfOptions(Options):
+    """What a shelf can be told."""
+
+    concurrency: int = 1
+    """Messages that it lets out at a time."""
+
+
+@endpoint("shelf", options=ShelfOptions, source=True, target=True, relays=False, keeps=True, redelivers=True)
+class Shelf(Actor):
+    """Keeps what it takes, and lets it out again and again until it has ended."""
+
+
 class MoodyOptions(Options):
     """Its validator fails as it should not."""
 
@@ -134,5 +146,5 @@ class List:
 
 
 def sample_catalog() -> Catalog:
-    """All of the above but the counter, which few tests want."""
+    """All of the above but the counter and the shelf, which few tests want."""
     return Catalog(endpoints=[Door, Post, Sink, Relay, Moody], steps=[Filter, List])

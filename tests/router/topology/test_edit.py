@@ -111,11 +111,11 @@ def test_in_a_block_all_around_the_value_stays(
     front = mark + (ACTORS + "routes:  # all\n  r:\n    from: in\n    to:").replace("\n", ends)
     back = (tail + rest).replace("\n", ends)
     before = front + value.replace("\n", ends) + back
-    after = redirect(before, "r", to)
+    after = redirect(before, "r", to).text
     assert after.startswith(front)
     assert after.endswith(back)
     assert_redirected(before, after, to)
-    assert redirect(after, "r", to) == after
+    assert redirect(after, "r", to) == (after, "")
 
 
 @given(value=st.sampled_from(FLOWS), tail=st.sampled_from(["", " ", "  # tail\n  "]), to=TARGETS, last=st.booleans())
@@ -123,7 +123,7 @@ def test_within_braces_too(value: str, tail: str, to: One | Split, last: bool) -
     front = f'{ACTORS}routes: {{"s": {{from: in, to: b}}, "r": {{from: in, "to":'
     back = f"{tail}}}}}\n" if last else f"{tail}, timeout: 5s}}\n\n}}"
     before = front + value + back
-    after = redirect(before, "r", to)
+    after = redirect(before, "r", to).text
     assert after.startswith(front)
     assert after.endswith(back)
     assert_redirected(before, after, to)
@@ -132,7 +132,7 @@ def test_within_braces_too(value: str, tail: str, to: One | Split, last: bool) -
 def edited(value: str, *targets: str) -> str:
     """What stands behind `to:` after an edit."""
     front, back = f"{ACTORS}routes:\n  r:\n    from: in\n    to:", "\n    timeout: 5s\n"
-    after = redirect(front + value + back, "r", parse_targets(targets))
+    after = redirect(front + value + back, "r", parse_targets(targets)).text
     assert after.startswith(front)
     assert after.endswith(back)
     return after[len(front) : -len(back)]
@@ -176,7 +176,7 @@ def test_a_key_that_the_split_brings_takes_the_place_of_the_old_one() -> None:
     text = f"{ACTORS}routes:\n  r: {{from: in, to: {{split: {{a: 1, b: 2}}, by: '{{{{ data.x }}}}'}}}}\n"
     for by in ("{{ data.y }}", 'a "\\ {{ data.z }}', "$${X} ü", ""):
         to = Split(weights={"a": 1, "b": 2}, by=Template(by))
-        assert routes(redirect(text, "r", to))["r"].to == to
+        assert routes(redirect(text, "r", to).text)["r"].to == to
 
 
 def refusal(text: str, route: str = "r") -> str:
@@ -236,13 +236,13 @@ def test_what_cannot_be_edited_is_refused_with_the_reason(text: str, why: str) -
     ],
 )
 def test_what_is_shared_or_odd_and_not_touched_does_no_harm(text: str, expected: str) -> None:
-    assert redirect(text, "r", One(actor="b")) == expected
+    assert redirect(text, "r", One(actor="b")) == (expected, "")
 
 
 def test_weights_next_to_a_shared_key_can_be_edited() -> None:
     text = "routes: {r: {order_by: &k x, to: {split: {a: 1, b: 2}, by: *k}}}"
-    assert redirect(text, "r", parse_targets(["a=5", "b=2"])) == text.replace("a: 1", "a: 5")
-    assert redirect(text, "r", parse_targets(["a=5", "c=2"])) == text.replace("{a: 1, b: 2}", "{a: 5, c: 2}")
+    assert redirect(text, "r", parse_targets(["a=5", "b=2"])).text == text.replace("a: 1", "a: 5")
+    assert redirect(text, "r", parse_targets(["a=5", "c=2"])).text == text.replace("{a: 1, b: 2}", "{a: 5, c: 2}")
 
 
 @pytest.mark.parametrize(
@@ -281,3 +281,102 @@ def test_arguments_that_say_nothing_clear_are_refused(arguments: list[str], why:
     with pytest.raises(ControlError) as refused:
         parse_targets(arguments)
     assert str(refused.value) == why
+
+
+# Fallbacks that become targets
+
+
+def with_fallback(fallback: str, to: str = " a") -> str:
+    return f"{ACTORS}routes:\n  r:\n    from: in\n    to:{to}\n    fallback:{fallback}\n    timeout: 5s\n"
+
+
+@pytest.mark.parametrize(
+    ("fallback", "rest"),
+    [
+        (" b", ""),
+        (' "b"   ', ""),
+        (" [b]", ""),
+        ("\n      - b", ""),
+        ("\n      b", ""),
+        (" b  # when it is down", "    # when it is down\n"),
+        ("  # when\n    # it is\n    - b   # down", "    # when\n    # it is\n    # down\n"),
+        (" [b, c]", "    fallback: [c]\n"),
+        (" [c, b]", "    fallback: [c]\n"),
+        (" [c, b, ]  # x", "    fallback: [c, ]  # x\n"),
+        (" [c, b, 'null']", "    fallback: [c, 'null']\n"),
+        (" [ b, # x\n       c ]", "    fallback: [ # x\n       c ]\n"),
+        (" [ c, # x\n       b ]", "    fallback: [ c, # x\n        ]\n"),
+        ("\n      - b\n      - c", "    fallback:\n      - c\n"),
+        ("\n    - c  # x\n    - b  # y", "    fallback:\n    - c  # x\n    # y\n"),
+        (
+            "   # all\n      - c\n      # why\n      - b\n      - 'null'",
+            "    fallback:   # all\n      - c\n      # why\n      - 'null'\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_fallback_that_becomes_the_target_is_no_fallback_any_more(fallback: str, rest: str, ends: str) -> None:
+    """Its key goes with the last of them; comments stay."""
+    text = with_fallback(fallback).replace("\n", ends)
+    after, remark = redirect(text, "r", One(actor="b"))
+    expected = f"{ACTORS}routes:\n  r:\n    from: in\n    to: b\n{rest}    timeout: 5s\n"
+    assert after == expected.replace("\n", ends)
+    assert remark == "'b' is the target of route 'r' now, and its fallback no more"
+    before = routes(text)["r"]
+    kept = tuple(name for name in before.fallback if name != "b")
+    assert routes(after)["r"] == before.model_copy(update={"to": One(actor="b"), "fallback": kept})
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        ("{from: in, to: a, fallback: b}", "{from: in, to: b}"),
+        ("{from: in, to: a, fallback: b, }", "{from: in, to: b, }"),
+        ("{fallback: b, from: in, to: a}", "{from: in, to: b}"),
+        ("{from: in, fallback: [ b ], to: [a, c]}", "{from: in, to: b}"),
+        ('{"from": in, "fallback":[c,b],"to":a}', '{"from": in, "fallback":[c],"to":b}'),
+        ("{from: in, # x\n  fallback: b, # y\n  to: a}", "{from: in, # x\n  # y\n  to: b}"),
+        ("{from: in, to: a, # x\n  fallback: b}", "{from: in, to: b, # x\n  }"),
+    ],
+)
+def test_a_fallback_within_braces_goes_too(route: str, expected: str) -> None:
+    after, remark = redirect(f"{ACTORS}routes:\n  r: {route}\n", "r", One(actor="b"))
+    assert after == f"{ACTORS}routes:\n  r: {expected}\n"
+    assert remark
+    assert routes(after)["r"].to == One(actor="b")
+
+
+def test_at_the_end_of_a_file_it_goes_too() -> None:
+    text = f"{ACTORS}routes:\n  r:\n    from: in\n    to: a\n    fallback: b"
+    assert redirect(text, "r", One(actor="b")).text == f"{ACTORS}routes:\n  r:\n    from: in\n    to: b\n"
+
+
+@pytest.mark.parametrize("targets", [("c",), ("a=90", "b=10")])
+def test_fallbacks_that_may_stay_stay(targets: tuple[str, ...]) -> None:
+    """A split may lead to its fallback: for the other keys it is one."""
+    text = with_fallback(" [b, 'null']")
+    after, remark = redirect(text, "r", parse_targets(targets))
+    assert "    fallback: [b, 'null']\n" in after
+    assert remark == ""
+    assert routes(after)["r"].fallback == ("b", "null")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("routes: {r: {to: a, fallback: &f [b, c]}, s: {fallback: *f}}", "'&f' is repeated elsewhere"),
+        ("routes: {r: {to: a, fallback: [&f b, c]}, s: {to: *f}}", "'&f' is repeated elsewhere"),
+        ("routes:\n  r:\n    ? fallback\n    : b\n    to: a\n", "edit the file by hand"),
+        ("routes:\n  r:\n    fallback:\n      -\n        b\n      - c\n    to: a\n", "edit the file by hand"),
+        ("routes: {r: {fallback: b # x\n , to: a}}", "edit the file by hand"),
+    ],
+)
+def test_a_fallback_that_cannot_be_taken_out_is_left_to_people(text: str, why: str) -> None:
+    assert why in refusal(text)
+
+
+def test_a_fallback_that_another_place_says_is_not_touched() -> None:
+    """Validation says what is wrong then."""
+    text = "routes: {s: &s {fallback: b}, r: {<<: *s, to: a}, t: {fallback: &b b}, u: {to: a, fallback: *b}}"
+    assert redirect(text, "r", One(actor="b")) == (text.replace("*s, to: a", "*s, to: b"), "")
+    assert redirect(text, "u", One(actor="b")) == (text.replace("{to: a, fallback: *b", "{to: b, fallback: *b"), "")

@@ -1,0 +1,10 @@
+-- A job with its state. Wants the package's script as state_of.
+-- ARGV[1]: id. Returns what page.lua has for each job, or false.
+local id = ARGV[1]
+local fields = redis.call('HGETALL', root .. id)
+if #fields == 0 then return false end
+if redis.call('ZSCORE', root .. 'pm:parked', id) then return {id, 'waiting', 1, fields} end
+local keys = {}
+for at, name in ipairs({'completed', 'failed', 'delayed', 'active', 'wait', 'paused', 'waiting-children',
+    'prioritized'}) do keys[at] = root .. name end
+return {id, state_of(keys, {id}, redis), 0, fields}

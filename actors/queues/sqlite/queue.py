@@ -1,0 +1,320 @@
+"""One queue in the database of its process."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final, TypeVar
+
+from actors.core.clock import Clock
+from actors.core.errors import StorageError
+from actors.kit.database import Database
+from actors.queues.contract import Added, ConsumerOptions, Done
+from actors.queues.job import Counts, Job, NewJob, Scheduler, State, Stats
+from actors.queues.sqlite import deduplication, finishing, operating, schedule
+from actors.queues.sqlite.claims import Claims
+from actors.queues.sqlite.consumer import SqliteConsumer
+from actors.queues.sqlite.record import ADD, hash_of, new_row
+from actors.queues.sqlite.transaction import Numbers, QueueId, Transaction
+from actors.queues.sqlite.wakes import Wakes
+
+T = TypeVar("T")
+
+MOST_WAITING_TO_BE_ADDED: Final = 100_000
+TRANSACTION_TIMEOUT_S: Final = 300.0
+"""Whether it was kept is not known after that."""
+
+
+class SqliteQueue:
+    """A `QueueStore`. Jobs change in transactions on the database's thread; what is here is of the loop's."""
+
+    kind: Final = "sqlite"
+
+    def __init__(
+        self,
+        name: str,
+        database: Database,
+        *,
+        numbers: Numbers,
+        prepare: Callable[[], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.paused = False
+        self.claims = Claims(now=clock.now)
+        self.wakes = Wakes()
+        self.exchanges = 0
+        """Turns of consumers that are under way: what they claim is not among `claims` yet."""
+        self._database = database
+        self._numbers = numbers
+        self._prepare = prepare
+        self._id: QueueId | None = None
+        self._lock = asyncio.Lock()
+        self._adding: list[tuple[NewJob, Done]] = []
+        self._sending: asyncio.Task[None] | None = None
+        self._scheduled = False
+        self._made = 0
+        self._nonce = secrets.token_hex(6)
+
+    @property
+    def now_ms(self) -> int:
+        return int(self.clock.time() * 1000)
+
+    async def open(self) -> None:
+        """Raises `StorageError` where the database fails; it is never away."""
+        async with self._lock:
+            if self._id is None:
+                await self._prepare()
+                number, self.paused, due_ms = await self._database.transact(partial(_enter, name=self.name))
+                self._id = QueueId(number, self.name)
+                self.wakes.expect(due_ms)
+
+    async def close(self) -> None:
+        """Waits until what was added is kept; others may go on using it."""
+        while self._sending is not None:
+            await asyncio.wait([self._sending])
+
+    def watch(self, available: Callable[[], None], unavailable: Callable[[str], None]) -> Callable[[], None]:
+        available()
+        return lambda: None
+
+    # Producers
+
+    def add(self, job: NewJob, done: Done) -> None:
+        queue = self._id
+        if queue is None or len(self._adding) >= MOST_WAITING_TO_BE_ADDED:
+            why = "is not open" if queue is None else "has too many jobs that are about to be added"
+            error = StorageError(f"queue {self.name} {why}", full=queue is not None)
+            asyncio.get_running_loop().call_soon(done, error)
+            return
+        if not job.id:
+            self._made += 1
+            job = replace(job, id=f"j-{self._nonce}-{self._made}")
+        if job.options.deduplication is None and not self._adding:
+            self._add(queue, job, done)
+            return
+        self._adding.append((job, done))
+        if not self._scheduled and self._sending is None:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def _add(self, queue: QueueId, job: NewJob, done: Done) -> None:
+        row = new_row(queue.number, self.name, self._numbers.take(), job)
+        self._database.execute(ADD, row, partial(self._added, job, done))
+
+    def _added(self, job: NewJob, done: Done, error: Exception | None) -> None:
+        if error is not None:
+            done(error)
+            return
+        self._expect(job)
+        done(Added(job.id))
+
+    def _expect(self, job: NewJob) -> None:
+        if job.options.delay_ms > 0:
+            self.wakes.expect(job.timestamp_ms + job.options.delay_ms)
+        else:
+            self.wakes.wake()
+
+    def _send(self) -> None:
+        """What waits is added in its order: what needs to be looked up goes together, and the rest behind it."""
+        self._scheduled = False
+        assert self._id is not None
+        while self._adding and self._sending is None:
+            run = next(
+                (at for at, (job, _) in enumerate(self._adding) if job.options.deduplication is None),
+                len(self._adding),
+            )
+            if run:
+                batch, self._adding = self._adding[:run], self._adding[run:]
+                self._sending = asyncio.create_task(self._add_once(batch), name=f"queue {self.name} adds")
+                self._sending.add_done_callback(self._sent)
+                return
+            run = next(
+                (at for at, (job, _) in enumerate(self._adding) if job.options.deduplication is not None),
+                len(self._adding),
+            )
+            batch, self._adding = self._adding[:run], self._adding[run:]
+            for job, done in batch:
+                self._add(self._id, job, done)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending = None
+        self._send()
+
+    async def _add_once(self, batch: Sequence[tuple[NewJob, Done]]) -> None:
+        """Add jobs that have deduplication ids."""
+        try:
+            ids = await self.transact(lambda transaction: _add_all(transaction, [job for job, _ in batch]))
+        except Exception as error:
+            for _, done in batch:
+                done(error)
+            return
+        for (job, done), id_ in zip(batch, ids, strict=True):
+            self._expect(job)
+            done(Added(id_))
+
+    # Workers
+
+    async def consumer(self, options: ConsumerOptions) -> SqliteConsumer:
+        """What a process before this one had in hand comes back first."""
+        await self.open()
+        await self.bring_back(options.max_stalled)
+        return SqliteConsumer(self, options)
+
+    async def bring_back(self, max_stalled: int) -> list[str]:
+        """Jobs whose locks have expired, and those that are active and nobody's, come back; returns their ids."""
+        expired = self.claims.take_expired()
+        known = None if self.exchanges else self.claims.rows()
+        rows = [held.row for held in expired.values()]
+        try:
+            ids = await self.transact(partial(_bring_back, expired=rows, known=known, max_stalled=max_stalled))
+        except Exception:
+            self.claims.put_back(expired)
+            raise
+        if ids:
+            self.wakes.wake()
+        return ids
+
+    async def transact(self, function: Callable[[Transaction], T]) -> T:
+        """What `function` returns, which runs in a transaction on the database's thread."""
+        return await self._database.transact(self._prepared(function), timeout_s=TRANSACTION_TIMEOUT_S)
+
+    async def _read(self, function: Callable[[Transaction], T]) -> T:
+        return await self._database.read(self._prepared(function))
+
+    def _prepared(self, function: Callable[[Transaction], T]) -> Callable[[sqlite3.Connection], T]:
+        id_, now_ms = self._id, self.now_ms
+        if id_ is None:
+            raise StorageError(f"queue {self.name} is not open")
+        return lambda connection: function(Transaction(connection, id_, now_ms, self._numbers))
+
+    # Operators
+
+    async def stats(self) -> Stats:
+        return await self._read(partial(operating.stats, paused=self.paused))
+
+    async def counts(self) -> Counts:
+        return await self._read(operating.counts)
+
+    async def jobs(self, states: Sequence[State], *, start: int = 0, limit: int = 100) -> list[Job]:
+        return await self._read(lambda transaction: operating.page(transaction, states, start, limit))
+
+    async def job(self, id: str) -> Job | None:
+        row = await self._read(lambda transaction: transaction.find(hash_of(self.name, id)))
+        return row.job if row is not None else None
+
+    async def logs(self, id: str, *, start: int = 0, limit: int = 1000) -> list[str]:
+        return await self._read(lambda transaction: operating.logs(transaction, id, start, limit))
+
+    async def log(self, id: str, line: str) -> None:
+        await self.transact(lambda transaction: operating.log(transaction, id, line))
+
+    async def progress(self, id: str, progress: str) -> None:
+        await self.transact(lambda transaction: operating.progress(transaction, id, progress))
+
+    async def pause(self) -> None:
+        before, self.paused = self.paused, True
+        try:
+            await self.transact(partial(_set_paused, paused=True))
+        except Exception:
+            self.paused = before
+            raise
+
+    async def resume(self) -> None:
+        await self.transact(partial(_set_paused, paused=False))
+        self.paused = False
+        self.wakes.wake()
+
+    async def retry(self, ids: Sequence[str] | None = None) -> int:
+        return await self._in_pieces(operating.retry, ids)
+
+    async def promote(self, ids: Sequence[str] | None = None) -> int:
+        return await self._in_pieces(operating.promote, ids)
+
+    async def remove(self, id: str) -> None:
+        await self.transact(lambda transaction: operating.remove(transaction, id))
+        self.wakes.wake()
+
+    async def clear(self, states: Sequence[State]) -> int:
+        if "active" in states:
+            raise ValueError("active jobs cannot be cleared")
+        return await self._until_none(lambda transaction, until: operating.clear(transaction, states, until))
+
+    async def schedule(self, scheduler: Scheduler) -> None:
+        schedule.check(scheduler)
+        await self.transact(lambda transaction: schedule.put(transaction, scheduler))
+        await self._look_at_delayed()
+
+    async def unschedule(self, id: str) -> bool:
+        return await self.transact(lambda transaction: schedule.remove(transaction, id))
+
+    async def schedulers(self) -> list[Scheduler]:
+        return await self._read(schedule.all_of)
+
+    async def _in_pieces(
+        self, move: Callable[[Transaction, Sequence[str] | None, int], int], ids: Sequence[str] | None
+    ) -> int:
+        if ids is not None:
+            moved = await self.transact(lambda transaction: move(transaction, ids, 0))
+            self.wakes.wake()
+            return moved
+        return await self._until_none(lambda transaction, until: move(transaction, None, until))
+
+    async def _until_none(self, some: Callable[[Transaction, int], int]) -> int:
+        """Piece by piece, as far as jobs were there at the beginning."""
+        until, moved = self._numbers.take(), 0
+        while count := await self.transact(lambda transaction: some(transaction, until)):
+            moved += count
+            self.wakes.wake()
+        return moved
+
+    async def _look_at_delayed(self) -> None:
+        self.wakes.expect(await self._read(Transaction.next_due_ms))
+        self.wakes.wake()
+
+
+def _enter(connection: sqlite3.Connection, *, name: str) -> tuple[int, bool, int | None]:
+    """The queue's number, whether it is paused, and when its next delayed job is due."""
+    connection.execute("INSERT OR IGNORE INTO queues (name) VALUES (?)", (name,))
+    number, paused = connection.execute("SELECT id, paused FROM queues WHERE name = ?", (name,)).fetchone()
+    transaction = Transaction(connection, QueueId(number, name), 0, Numbers(0))
+    _free_parked(transaction)
+    return number, bool(paused), transaction.next_due_ms()
+
+
+def _free_parked(transaction: Transaction) -> None:
+    """Parked jobs whose key nobody holds wait as all others: there are none, unless somebody has edited the file."""
+    transaction.run(
+        "UPDATE queue_jobs SET state = (priority > 0), rank = priority WHERE queue = ? AND state = 2"
+        " AND NOT EXISTS (SELECT 1 FROM queue_jobs o WHERE o.queue = queue_jobs.queue AND o.holds = 1"
+        " AND o.key = queue_jobs.key)",
+        transaction.queue,
+    )
+
+
+def _add_all(transaction: Transaction, jobs: Sequence[NewJob]) -> list[str]:
+    ids: list[str] = []
+    for job in jobs:
+        assert job.options.deduplication is not None
+        ids.append(deduplication.add(transaction, job, job.options.deduplication))
+    return ids
+
+
+def _set_paused(transaction: Transaction, *, paused: bool) -> None:
+    transaction.run("UPDATE queues SET paused = ? WHERE id = ?", paused, transaction.queue)
+
+
+def _bring_back(
+    transaction: Transaction, *, expired: Sequence[int], known: set[int] | None, max_stalled: int
+) -> list[str]:
+    deduplication.forget_expired(transaction)
+    rows = list(expired)
+    if known is not None:
+        active = transaction.all("SELECT row FROM queue_jobs WHERE queue = ? AND state = 4", transaction.queue)
+        rows += [row for (row,) in active if row not in known]
+    return finishing.stall(transaction, rows, max_stalled) if rows else []
