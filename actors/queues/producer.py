@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,10 @@ class Producer:
         self.away: str | None = None
         """Why the store is known not to be there."""
         self.added = 0
+        self._under_way = 0
+        """Jobs of which the store has not said what became of them."""
+        self._behind: deque[tuple[_Adding, NewJob]] = deque()
+        """What came when the store was away already, and those before it were still under way: it may not overtake."""
 
     def adding(self, message: Message, name: str, timestamp_ms: int, options: JobOptions, key: str | None) -> Deferred:
         """Add a message as a job; raises `DeliveryError` where that cannot be."""
@@ -43,10 +48,22 @@ class Producer:
         spill, away = self.spill, self.away
         if away is not None and not self.spills:
             adding.fail(DeliveryError(away, reason="connect"))
-        elif spill is not None and (away is not None or spill.count):
-            spill.add(job, adding.done)
+        elif spill is None or not (away is not None or spill.count or self._behind):
+            self._under_way += 1
+            self._store.add(job, adding.told)
+        elif self._under_way and self.spills:
+            self._behind.append((adding, job))
         else:
-            self._store.add(job, adding.done)
+            spill.add(job, adding.done)
+
+    def told(self, adding: _Adding, result: Added | Exception) -> None:
+        """The store has said what became of a job."""
+        self._under_way -= 1
+        adding.done(result)
+        spill = self.spill
+        while self._behind and not self._under_way and spill is not None:
+            next_one, job = self._behind.popleft()
+            spill.add(job, next_one.done)
 
     def not_added(self, adding: _Adding, job: NewJob, error: Exception) -> None:
         """Where the store has not said what became of it, adding it again is harmless: it has the same id."""
@@ -92,6 +109,10 @@ class _Adding(Deferred):
         super().attach(actor, envelope)
         self._job = job = NewJob(self._producer.job_id(self._message, self.sender), *self._parts)
         self._producer.keep(self, job)
+
+    def told(self, result: Added | Exception) -> None:
+        """By the queue's own store."""
+        self._producer.told(self, result)
 
     def done(self, result: Added | Exception) -> None:
         if isinstance(result, Added):

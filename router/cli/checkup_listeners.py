@@ -14,6 +14,7 @@ from actors.connections.own_certificate import valid_until
 from actors.connections.reach import EXPIRES_SOON_S, RESOLVE_TIMEOUT_S
 from actors.core.errors import RouterError
 from actors.core.examination import ExamineContext, Finding
+from router.cli.checkup_state_dir import holders
 from router.cli.figures import moment
 from router.topology.model import Topology
 from router.topology.settings import Tls
@@ -57,8 +58,9 @@ async def examine_address(host: str, port: int, context: ExamineContext, *, sett
     address = Address(str(infos[0][4][0]), port)
     if not port:
         return Finding("ok", f"takes a free port of {address.host}")
-    if context.running is not None and process_table.listens(context.running, port):
-        return Finding("ok", f"process {context.running}, the router of this topology, listens on {address}")
+    for each in await asyncio.to_thread(holders, context.state_dir):
+        if process_table.listens(each.pid, port):
+            return Finding("ok", f"process {each.pid}, the router of this topology, listens on {address}")
     try:
         await asyncio.to_thread(ports.choose, {"": address}, {})
     except RouterError as error:

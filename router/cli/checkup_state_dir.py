@@ -13,7 +13,7 @@ from actors.core.errors import StateDirError
 from actors.core.examination import Finding
 from actors.kit.disk_space import RESERVE_BYTES
 from router.cli.figures import size
-from router.store.state_dir import FORMAT, Holder, StateDir
+from router.store.state_dir import FORMAT, Holder, StateDir, strangers
 
 AMPLE_BYTES: Final = 256 * 1024 * 1024
 """Less free space than this is worth a word."""
@@ -28,6 +28,18 @@ def holder(state_dir: Path) -> Holder | None:
     return found if found.is_alive else None
 
 
+def holders(state_dir: Path) -> list[Holder]:
+    """The same, with the nodes that have directories of their own in it."""
+    whole = holder(state_dir)
+    return [*([] if whole is None else [whole]), *(node for _, node in _nodes(state_dir))]
+
+
+def _nodes(state_dir: Path) -> Iterator[tuple[str, Holder]]:
+    for lock in sorted(state_dir.glob("*/lock")):
+        if (found := holder(lock.parent)) is not None:
+            yield lock.parent.name, found
+
+
 def examine(state_dir: Path) -> list[Finding]:
     """Whether it can be used, who has it, how much room there is, and whether others can read it."""
     if not state_dir.exists():
@@ -37,7 +49,14 @@ def examine(state_dir: Path) -> list[Finding]:
         return [refusal]
     running = holder(state_dir)
     state = "is free" if running is None else f"is in use by {running}"
-    return [Finding("ok", f"{state_dir} {state}"), *_socket(state_dir), _room(state_dir), *_open_to_others(state_dir)]
+    nodes = [Finding("ok", f"its node {name} is in use by {node}") for name, node in _nodes(state_dir)]
+    return [
+        Finding("ok", f"{state_dir} {state}"),
+        *nodes,
+        *_socket(state_dir),
+        _room(state_dir),
+        *_open_to_others(state_dir),
+    ]
 
 
 def _to_be_made(state_dir: Path) -> Finding:
@@ -64,7 +83,7 @@ def _unusable(state_dir: Path) -> Finding | None:
     try:
         text = (state_dir / "format").read_text("ascii", "replace").strip()
     except FileNotFoundError:
-        others = sorted(entry.name for entry in state_dir.iterdir() if entry.name not in ("lock", "format.partial"))
+        others = strangers(state_dir)
         if others:
             return Finding("problem", f"{state_dir} is not a state directory: it holds {others[0]!r}", elsewhere)
         return None

@@ -19,6 +19,8 @@ from router.cli.failure import FAILED, NOT_RUNNING, WRONG_USAGE, Failure
 __all__ = ["TIMEOUT_S", "Client", "Json", "control_socket"]
 
 TIMEOUT_S: Final = 10.0
+MOST_NODES: Final = 5
+"""That are named where a router of several processes is looked for."""
 READ_BYTES: Final = 64 * 1024
 
 Json = dict[str, Any]
@@ -191,6 +193,8 @@ def _nobody_at(remote: Remote, error: OSError) -> Failure:
 
 def _unreachable(path: Path, error: OSError) -> Failure:
     hint = f"start one with `router start`, or say where its socket is with --control or {VARIABLE}"
+    if nodes := sorted(str(each.parent) for each in path.parent.glob(f"*/{path.name}"))[:MOST_NODES]:
+        hint = f"there are nodes of it: --control {' or '.join(nodes)}"
     match error:
         case FileNotFoundError() | NotADirectoryError():
             return Failure(f"no router is running: there is no {path}", hint=hint, code=NOT_RUNNING)

@@ -167,11 +167,7 @@ class StateDir:
         try:
             text = path.read_text("ascii").strip()
         except FileNotFoundError:
-            others = sorted(
-                entry.name
-                for entry in self.path.iterdir()
-                if entry.name not in _BEFORE_FORMAT and not _is_state_dir(entry)
-            )
+            others = strangers(self.path)
             if others:
                 raise StateDirError(
                     f"{self.path} is not a state directory: it has no file `format`, and holds "
@@ -236,8 +232,14 @@ class StateDir:
             os.close(lock)
 
 
+def strangers(folder: Path) -> list[str]:
+    """What has no place in a state directory that is not one yet; those of nodes may have been there first."""
+    return sorted(
+        entry.name for entry in folder.iterdir() if entry.name not in _BEFORE_FORMAT and not _is_state_dir(entry)
+    )
+
+
 def _is_state_dir(entry: Path) -> bool:
-    """Whether it is a node's, which may have been there first."""
     return (entry / "format").is_file() or (entry / "lock").is_file()
 
 

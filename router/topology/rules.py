@@ -203,8 +203,8 @@ class Rules:
             connection = self._connections.get(name)
             if connection is None:
                 others = [other for other, draft in self._connections.items() if _fits(draft, wanted)]
-                others += words_at(definition.options, key)
-                meant = self._report.did_you_mean(name, others) if shown == f"'{name}'" else ""
+                words = words_at(definition.options, key)
+                meant = self._report.did_you_mean(name, [*others, *words]) if shown == f"'{name}'" else ""
                 among = f"there are: {', '.join(others)}" if others else f"'connections' has none of type '{wanted}'"
                 self._report.error(span, f"unknown connection {shown}", meant or among)
             elif not _fits(connection, wanted):

@@ -296,6 +296,24 @@ class TestWhileRedisIsAway:
             shop.wait_until(lambda: run(post(shop.url, range(9, 10))) and sink.received)
             assert sink.numbers()[0] == 9
 
+    def test_what_ends_meanwhile_is_told_when_it_is_back(
+        self, run: Run, tmp_path: Path, sink: Sink, stopped: RedisServer
+    ) -> None:
+        """Nothing that was in hand is worked twice, as long as its lock has not run out."""
+        stopped.start()
+        write(tmp_path, sink, "concurrency: 3", redis=stopped)
+        with RunningRouter(tmp_path) as shop:
+            with sink.open:
+                assert run(post(shop.url, range(10))) == [202] * 10
+                shop.wait_until(lambda: len(sink.received) == 3)
+                stopped.stop()
+            shop.wait_for("queue inbound cannot be worked for now")
+            shop.wait_until(lambda: shop.route("work")["ledger"]["delivered"] == 3)
+            stopped.start()
+            shop.wait_until(lambda: counts(shop) == {"completed": 10})
+            assert sorted(sink.numbers()) == list(range(10))
+            assert shop.stop() == 0
+
     def test_fail_makes_failed_attempts(self, run: Run, tmp_path: Path, sink: Sink, stopped: RedisServer) -> None:
         """The route repeats them as it repeats any."""
         write(tmp_path, sink, "when_down: fail", redis=stopped, fallback="other")

@@ -19,7 +19,8 @@ from actors.core.errors import StoreAwayError
 from actors.core.events import ConnectionFailed, ConnectionLost, ConnectionOpened, Events
 from actors.kit.backoff import Backoff
 
-BACKOFF: Final = Backoff(delay_s=0.1, max_delay_s=10.0, jitter=0.3)
+BACKOFF: Final = Backoff(delay_s=0.1, max_delay_s=2.0, jitter=0.3)
+"""A queue's producers wait for it, and there are few clients that could all come at once."""
 
 STEADY_S: Final = 10.0
 """A connection that lasted so long was a good one: the next wait begins at the shortest again."""

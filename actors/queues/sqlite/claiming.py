@@ -42,7 +42,7 @@ _THESE: Final = _CLAIMED.format(
     from_="json_each(?) AS v CROSS JOIN queue_jobs AS j ON j.row = v.value",
 )
 _ACTIVE: Final = """
-UPDATE queue_jobs SET state = 4, rank = 0, holds = ?, attempts_started = attempts_started + 1, processed_ms = ?,
+UPDATE queue_jobs SET state = 4, rank = 0, holds = {holds}, attempts_started = attempts_started + 1, processed_ms = ?,
     worker = ?
 WHERE row IN (SELECT value FROM json_each(?))
 """
@@ -282,7 +282,7 @@ def _begin(transaction: Transaction, worker: str, fields: Sequence[Sequence[Any]
     if not fields:
         return
     transaction.run(
-        _ACTIVE.replace("holds = ?", f"holds = {holds}"),
+        _ACTIVE.format(holds=holds),
         transaction.now_ms,
         worker,
         transaction.pack(each[0] for each in fields),

@@ -34,7 +34,12 @@ class EmbeddedQueues:
         queue = self._queues.get(name)
         if queue is None:
             queue = self._queues[name] = SqliteQueue(
-                name, self._database, numbers=self._numbers, prepare=self._prepare, clock=self._clock
+                name,
+                self._database,
+                numbers=self._numbers,
+                prepare=self._prepare,
+                clock=self._clock,
+                events=self._events,
             )
         return queue
 

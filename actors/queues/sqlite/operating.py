@@ -91,7 +91,10 @@ def page(transaction: Transaction, states: Sequence[State], start: int, limit: i
 
 
 def retry(transaction: Transaction, ids: Sequence[str] | None, until: int) -> int:
-    """Failed jobs wait again, and know what they have done: these, or a number of those that failed before `until`; returns how many."""
+    """Failed jobs wait again: these, or a number of those that failed before `until`; returns how many.
+
+    What they have done they still know.
+    """
     rows = _of_state(transaction, schema.FAILED, ids, until)
     transaction.run(
         "UPDATE queue_jobs SET attempts_made = 0, processed_ms = NULL, finished_ms = NULL, failed_reason = NULL"

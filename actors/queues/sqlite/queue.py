@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
 from actors.core.clock import Clock
 from actors.core.errors import StorageError
+from actors.core.events import Events, Notice
 from actors.kit.database import Database
-from actors.queues.contract import Added, ConsumerOptions, Done
+from actors.queues.contract import ConsumerOptions, Done
 from actors.queues.job import Counts, Job, NewJob, Scheduler, State, Stats
 from actors.queues.sqlite import deduplication, finishing, operating, schedule
+from actors.queues.sqlite.additions import Additions
 from actors.queues.sqlite.claims import Claims
 from actors.queues.sqlite.consumer import SqliteConsumer
-from actors.queues.sqlite.record import ADD, hash_of, new_row
+from actors.queues.sqlite.record import hash_of
 from actors.queues.sqlite.transaction import Numbers, QueueId, Transaction
 from actors.queues.sqlite.wakes import Wakes
 
 T = TypeVar("T")
 
-MOST_WAITING_TO_BE_ADDED: Final = 100_000
 TRANSACTION_TIMEOUT_S: Final = 300.0
 """Whether it was kept is not known after that."""
 
@@ -42,6 +41,7 @@ class SqliteQueue:
         numbers: Numbers,
         prepare: Callable[[], Awaitable[None]],
         clock: Clock,
+        events: Events,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -53,13 +53,10 @@ class SqliteQueue:
         self._database = database
         self._numbers = numbers
         self._prepare = prepare
+        self._events = events
         self._id: QueueId | None = None
         self._lock = asyncio.Lock()
-        self._adding: list[tuple[NewJob, Done]] = []
-        self._sending: asyncio.Task[None] | None = None
-        self._scheduled = False
-        self._made = 0
-        self._nonce = secrets.token_hex(6)
+        self._additions: Additions | None = None
 
     @property
     def now_ms(self) -> int:
@@ -72,12 +69,15 @@ class SqliteQueue:
                 await self._prepare()
                 number, self.paused, due_ms = await self._database.transact(partial(_enter, name=self.name))
                 self._id = QueueId(number, self.name)
+                self._additions = Additions(
+                    self._id, self._database, self.transact, numbers=self._numbers, wakes=self.wakes
+                )
                 self.wakes.expect(due_ms)
 
     async def close(self) -> None:
         """Waits until what was added is kept; others may go on using it."""
-        while self._sending is not None:
-            await asyncio.wait([self._sending])
+        if self._additions is not None:
+            await self._additions.settle()
 
     def watch(self, available: Callable[[], None], unavailable: Callable[[str], None]) -> Callable[[], None]:
         available()
@@ -86,77 +86,11 @@ class SqliteQueue:
     # Producers
 
     def add(self, job: NewJob, done: Done) -> None:
-        queue = self._id
-        if queue is None or len(self._adding) >= MOST_WAITING_TO_BE_ADDED:
-            why = "is not open" if queue is None else "has too many jobs that are about to be added"
-            error = StorageError(f"queue {self.name} {why}", full=queue is not None)
+        if self._additions is None:
+            error = StorageError(f"queue {self.name} is not open")
             asyncio.get_running_loop().call_soon(done, error)
-            return
-        if not job.id:
-            self._made += 1
-            job = replace(job, id=f"j-{self._nonce}-{self._made}")
-        if job.options.deduplication is None and not self._adding:
-            self._add(queue, job, done)
-            return
-        self._adding.append((job, done))
-        if not self._scheduled and self._sending is None:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._send)
-
-    def _add(self, queue: QueueId, job: NewJob, done: Done) -> None:
-        row = new_row(queue.number, self.name, self._numbers.take(), job)
-        self._database.execute(ADD, row, partial(self._added, job, done))
-
-    def _added(self, job: NewJob, done: Done, error: Exception | None) -> None:
-        if error is not None:
-            done(error)
-            return
-        self._expect(job)
-        done(Added(job.id))
-
-    def _expect(self, job: NewJob) -> None:
-        if job.options.delay_ms > 0:
-            self.wakes.expect(job.timestamp_ms + job.options.delay_ms)
         else:
-            self.wakes.wake()
-
-    def _send(self) -> None:
-        """What waits is added in its order: what needs to be looked up goes together, and the rest behind it."""
-        self._scheduled = False
-        assert self._id is not None
-        while self._adding and self._sending is None:
-            run = next(
-                (at for at, (job, _) in enumerate(self._adding) if job.options.deduplication is None),
-                len(self._adding),
-            )
-            if run:
-                batch, self._adding = self._adding[:run], self._adding[run:]
-                self._sending = asyncio.create_task(self._add_once(batch), name=f"queue {self.name} adds")
-                self._sending.add_done_callback(self._sent)
-                return
-            run = next(
-                (at for at, (job, _) in enumerate(self._adding) if job.options.deduplication is not None),
-                len(self._adding),
-            )
-            batch, self._adding = self._adding[:run], self._adding[run:]
-            for job, done in batch:
-                self._add(self._id, job, done)
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sending = None
-        self._send()
-
-    async def _add_once(self, batch: Sequence[tuple[NewJob, Done]]) -> None:
-        """Add jobs that have deduplication ids."""
-        try:
-            ids = await self.transact(lambda transaction: _add_all(transaction, [job for job, _ in batch]))
-        except Exception as error:
-            for _, done in batch:
-                done(error)
-            return
-        for (job, done), id_ in zip(batch, ids, strict=True):
-            self._expect(job)
-            done(Added(id_))
+            self._additions.add(job, done)
 
     # Workers
 
@@ -178,6 +112,8 @@ class SqliteQueue:
             raise
         if ids:
             self.wakes.wake()
+            text = f"{len(ids)} jobs of queue {self.name} wait again: whoever worked them has died or taken too long"
+            self._events.emit(Notice(text, "warning"))
         return ids
 
     async def transact(self, function: Callable[[Transaction], T]) -> T:
@@ -295,14 +231,6 @@ def _free_parked(transaction: Transaction) -> None:
         " AND o.key = queue_jobs.key)",
         transaction.queue,
     )
-
-
-def _add_all(transaction: Transaction, jobs: Sequence[NewJob]) -> list[str]:
-    ids: list[str] = []
-    for job in jobs:
-        assert job.options.deduplication is not None
-        ids.append(deduplication.add(transaction, job, job.options.deduplication))
-    return ids
 
 
 def _set_paused(transaction: Transaction, *, paused: bool) -> None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from actors.core.clock import ManualClock, settle
 from actors.core.errors import StorageError, StoreAwayError
-from actors.core.events import Events
+from actors.core.events import Events, Notice
 from actors.kit.database import Database
 from actors.queues import spill as spill_module
 from actors.queues.contract import Added, Done, QueueStore
@@ -75,6 +79,7 @@ class Reservoir:
     spills: Spills
     spill: Spill
     store: SwitchedStore
+    notices: list[Notice]
     given_up: list[str] = field(default_factory=list)
 
     def attach(self) -> Callable[[], None]:
@@ -113,10 +118,13 @@ async def reservoir(directory: Path) -> AsyncIterator[Reservoir]:
     await place.start()
     database = Database(directory / "router.db", schema=[spill_module.TABLE])
     await database.open()
-    spills = Spills(database, clock=place.clock, events=Events())
+    events = Events()
+    notices: list[Notice] = []
+    events.subscribe(Notice, notices.append)
+    spills = Spills(database, clock=place.clock, events=events)
     try:
         store = SwitchedStore(await place.queue("q"))
-        yield Reservoir(place.clock, spills, await spills.of(KEY), store)
+        yield Reservoir(place.clock, spills, await spills.of(KEY), store, notices)
     finally:
         await spills.close()
         await database.close()
@@ -133,8 +141,10 @@ def test_what_is_spilled_moves_in_its_order_when_the_store_is_back(run: Run, tmp
             await it.add(*ids)
             await it.clock.advance(30)
             assert (it.spill.count, await it.ids()) == (len(ids), [])
+            assert [notice.level for notice in it.notices] == ["warning"]
             it.store.switch(on=True)
             await it.empty()
+            assert [notice.level for notice in it.notices] == ["warning", "info"]
             assert await it.ids() == ids
             moved = await it.store.job("j-7")
             assert moved is not None
@@ -269,5 +279,38 @@ def test_what_comes_while_it_moves_comes_behind(run: Run, tmp_path: Path) -> Non
                     break
             await it.empty()
             assert await it.ids() == [*ids, *late]
+
+    run(main())
+
+
+@given(st.lists(st.sampled_from(["add", "add many", "on", "off", "full", "lossy", "sound", "wait"]), max_size=25))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_its_store_does_everything_comes_there_once_and_in_order(
+    run: Run, tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+) -> None:
+    """It may be away, full, or lose its answers, in any order."""
+
+    async def main() -> None:
+        async with reservoir(tmp_path_factory.mktemp("spill")) as it:
+            it.attach()
+            ids: list[str] = []
+            for step in [*steps, "sound", "on"]:
+                match step:
+                    case "add" | "add many":
+                        new = [f"j-{len(ids) + number}" for number in range(1 if step == "add" else AT_A_TIME + 1)]
+                        ids += new
+                        await it.add(*new)
+                    case "on" | "off":
+                        it.store.switch(on=step == "on")
+                    case "full":
+                        it.store.is_full = True
+                    case "lossy":
+                        it.store.loses_answers = True
+                    case "sound":
+                        it.store.is_full = it.store.loses_answers = False
+                    case _:
+                        await it.clock.advance(1)
+            await it.empty()
+            assert await it.ids() == ids
 
     run(main())

@@ -46,6 +46,13 @@ def test_which_revision_goes_on_stands_first() -> None:
     assert banner.as_dict()["remark"] == "revision 3 (swap by ana) goes on"
 
 
+def test_one_of_several_processes_says_which() -> None:
+    """For machines, too."""
+    banner = replace(BANNER, node="worker-1")
+    assert next(iter(banner.lines())) == "shop is running, process 4711, node worker-1"
+    assert (banner.as_dict()["node"], BANNER.as_dict()["node"]) == ("worker-1", None)
+
+
 def test_each_queue_is_told_with_how_well_it_is_kept() -> None:
     """For machines, too."""
     banner = replace(BANNER, queues=[("inbound", "in redis; it keeps nothing on disk")])

@@ -12,6 +12,7 @@ from actors.core.connection import ConnectionContext, ConnectionTo, connection
 from actors.core.spec import Context, Options, endpoint
 from router.catalog import Catalog
 from router.topology.check import check
+from router.topology.fields import connections_of
 from router.topology.schema import json_schema
 from tests.router.topology.checking import HEAD, brief
 
@@ -45,7 +46,7 @@ class Pipe(Line):
 class CallOptions(Options):
     """What a call can be told."""
 
-    line: Annotated[str, ConnectionTo("line")]
+    line: Annotated[str, ConnectionTo("line", words=frozenset({"shouting"}))]
     """The line."""
 
 
@@ -84,6 +85,7 @@ def test_a_connection_that_is_there_and_fits_is_no_problem() -> None:
     ("connections", "line", "expected"),
     [
         ("{one: {type: line, url: x}}", "on", "on | unknown connection 'on' (did you mean 'one'?)"),
+        ("{one: {type: line, url: x}}", "shout", "shout | unknown connection 'shout' (did you mean 'shouting'?)"),
         ("{one: {type: line, url: x}}", "zzz", "zzz | unknown connection 'zzz' (there are: one)"),
         (
             "{one: {type: line, url: x}, two: {type: pipe, url: x}}",
@@ -97,6 +99,19 @@ def test_a_connection_that_is_there_and_fits_is_no_problem() -> None:
 def test_mistakes(connections: str, line: str, expected: str) -> None:
     """Each is told once, at its place; of a connection with problems nothing more is known."""
     assert told(f"connections: {connections}\n{actors(line)}") == [expected]
+
+
+def test_a_word_may_stand_in_place_of_a_connection() -> None:
+    """Though a connection has that name: the word is what is meant, and needs none."""
+    assert told("connections:\n  one: {type: line, url: x}\n" + actors("shouting")) == []
+    topology, _ = check(
+        HEAD + "actors: {a: {type: call, line: shouting}, b: {type: call, line: shouting}}\n" + REST,
+        path=Path("t.yaml"),
+        catalog=CATALOG,
+        environ={},
+    )
+    assert topology is not None
+    assert [*connections_of(topology.actors["a"].options)] == []
 
 
 def test_without_any_connection_it_says_so() -> None:
