@@ -62,7 +62,8 @@ def _table(result: Result) -> str:
     def row(name: str, value: float, ratio: str, p99: float | None) -> str:
         latency = f"{p99:9.1f} ms" if p99 is not None else ""
         besides = result.besides.get(name, "")
-        return f"  {name:<28}{value:>14,.1f} {result.unit:<14}{ratio:>8}  {latency}{besides}".rstrip()
+        figure = f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
+        return f"  {name:<28}{figure:>14} {result.unit:<14}{ratio:>8}  {latency}{besides}".rstrip()
 
     lines = [f"{result.scenario}: {SCENARIOS[result.scenario]}"]
     lines.append(row(OURS, result.ours, "", result.p99_ms.get(OURS)))

@@ -25,12 +25,17 @@ hypothesis.settings.load_profile("ci" if system.in_ci() else "local")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in tests/live and tests/faults, so that no file has to."""
+    """Mark what is in tests/live and tests/faults, so that no file has to.
+
+    Where tests run in several processes, the faults run one after the other: each wants a core for itself.
+    """
     tests = ROOT / "tests"
     for item in items:
         folder = item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
         if folder in MARKED_FOLDERS:
             item.add_marker(folder)
+        if folder == "faults":
+            item.add_marker(pytest.mark.xdist_group("faults"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -89,8 +89,7 @@ def job_id(message: Message, sender: str, actor: str) -> str:
     """
     # A NUL is in no name of a route or an actor, so no two triples are one text.
     text = f"{sender}\0{actor}\0{message.id}"
-    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=_HASH_BYTES).digest()
-    return f"pm-{base64.b32encode(digest).decode().rstrip('=').lower()}"
+    return "pm-" + hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=_HASH_BYTES).hexdigest()
 
 
 def _foreign(job: Job, source: str, data: Any) -> Message:

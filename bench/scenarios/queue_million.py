@@ -38,6 +38,8 @@ FILLED_AT_A_TIME = 2_000
 ADDED_AT_A_TIME = 100
 ADDED = 5_000
 ASKED = 200
+REPEATS = 5
+"""Of each round: a look takes a fraction of a second, in which the machine may have other things to do."""
 
 Opened = Callable[[], AbstractAsyncContextManager[QueueStore]]
 Times = dict[str, list[float]]
@@ -110,15 +112,16 @@ async def _measure(opened: Opened, rounds: int) -> tuple[Times, Times]:
     """The times with a thousand jobs, of a queue made anew for each round, and with a million."""
     few: Times = {"adding": [], "stats": []}
     many: Times = {"adding": [], "stats": []}
+    looks = rounds * REPEATS
     async with opened() as full:
         await _add(full, MANY, FILLED_AT_A_TIME)
-        for _ in range(rounds):
+        for _ in range(looks):
             async with opened() as queue:
                 await _add(queue, FEW, ADDED_AT_A_TIME)
                 await _time(queue, few)
             await _time(full, many)
         counts = await full.counts()
-        assert counts.waiting == MANY + rounds * ADDED, f"{counts.waiting} jobs wait"
+        assert counts.waiting == MANY + looks * ADDED, f"{counts.waiting} jobs wait"
     return few, many
 
 

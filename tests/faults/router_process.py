@@ -23,22 +23,35 @@ class RouterProcess:
     """Starts, kills and asks one router; its state directory stays over all starts."""
 
     def __init__(
-        self, topology: Path, state_dir: Path, *, failpoint: str | None = None, failpoint_when: Path | None = None
+        self,
+        topology: Path,
+        state_dir: Path,
+        *,
+        only: str | None = None,
+        node: str | None = None,
+        failpoint: str | None = None,
+        failpoint_when: Path | None = None,
     ) -> None:
-        """It dies at `failpoint`, if one is given; where `failpoint_when` is too, only while that file is there."""
+        """It dies at `failpoint`, if one is given; where `failpoint_when` is too, only while that file is there.
+
+        `only` is the part of the topology that it runs; as `node` it keeps its state in a folder of that name.
+        """
         self.topology = topology
-        self.state_dir = state_dir
+        self.state_dir = state_dir if node is None else state_dir / node
+        self._arguments = ["--state-dir", str(state_dir)]
+        self._arguments += ["--only", only] if only is not None else []
+        self._arguments += ["--node", node] if node is not None else []
         self.failpoint = failpoint
         self._failpoint_when = failpoint_when
         self._process: asyncio.subprocess.Process | None = None
-        self._log = state_dir.with_suffix(".log")
+        self._log = state_dir.with_suffix(".log" if node is None else f".{node}.log")
 
     async def start(self) -> float:
         """Start it and wait until it is ready; returns how long that took, in seconds."""
         module = "router" if self.failpoint is None else "tests.faults.failpoints"
         env = {**os.environ, "PYTHONPATH": str(ROOT), "FAILPOINT": self.failpoint or ""}
         env["FAILPOINT_WHEN"] = str(self._failpoint_when or "")
-        command = [sys.executable, "-m", module, "start", str(self.topology), "--state-dir", str(self.state_dir)]
+        command = [sys.executable, "-m", module, "start", str(self.topology), *self._arguments]
         started = time.monotonic()
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
 
 from actors.connections.redis.dial import Login
@@ -166,11 +166,14 @@ class RedisConnection:
         """The answers to commands that go in one exchange; raises as `execute`, for the first that fails."""
         return await self._open_link().several(commands, timeout_s=timeout_s)
 
-    async def run(
+    def run(
         self, script: Script, keys: Sequence[str], args: Sequence[Argument] = (), *, timeout_s: float | None = None
-    ) -> Reply:
-        """What a script returns; Redis is given its text where it does not have it. Raises as `execute`."""
-        return await self._open_link().run(script, keys, args, timeout_s=timeout_s)
+    ) -> Coroutine[Any, Any, Reply]:
+        """What a script returns, to be awaited; Redis is given its text where it does not have it. Raises as `execute`.
+
+        It has set out when this returns.
+        """
+        return self._open_link().run(script, keys, args, timeout_s=timeout_s)
 
     def waiting_client(self, client: str) -> Link:
         """A client of its own, connecting already, for commands that wait in Redis; whoever asks for it closes it."""

@@ -111,7 +111,7 @@ def _persistence(facts: Facts) -> Finding:
     if not facts.aof:
         advice = "set `appendonly yes`, and `appendfsync always` where no acknowledged job may be lost"
         if facts.save == "":
-            return Finding("warning", "it keeps nothing on disk: with it, all jobs are gone", advice)
+            return Finding("warning", "it keeps nothing on disk: when it ends, all jobs are gone", advice)
         kept = snapshots if facts.save else "at best snapshots"
         text = f"it has no append-only file, and keeps {kept}: a crash loses the jobs since the last one"
         return Finding("warning", text, advice)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from random import random as _random
-from typing import Final
+from typing import Any, Final
 
 import hiredis
 
@@ -50,6 +50,8 @@ class Link:
         self._backoff = backoff
         self._random = random
         self._wire: Wire | None = None
+        self._given: set[str] = set()
+        """Scripts that the server has by this connection."""
         self._why = "not connected yet"
         self._watchers: list[tuple[Callable[[], None], Callable[[str], None]]] = []
         self._attempts = 0
@@ -125,22 +127,35 @@ class Link:
             for answer in answers:
                 answer.cancel()
 
-    async def run(
+    def run(
         self,
         script: Script,
         keys: Sequence[str],
         args: Sequence[Argument] = (),
         *,
         timeout_s: float | None = None,
+    ) -> Coroutine[Any, Any, Reply]:
+        """What the script returns, to be awaited; it is loaded where Redis does not have it. Raises as `execute`.
+
+        It has set out when this returns.
+        """
+        parts = (len(keys), *keys, *args)
+        # A server that was started anew has no scripts. It is given the text at first, and not when it has refused the
+        # digest: what was sent meanwhile would overtake.
+        name = ("EVALSHA", script.sha) if script.sha in self._given else ("EVAL", script.text)
+        answer = self._send((*name, *parts), timeout_s, None)
+        self._given.add(script.sha)
+        return self._script_answered(answer, script, parts, timeout_s)
+
+    async def _script_answered(
+        self, answer: asyncio.Future[Reply], script: Script, parts: tuple[Argument, ...], timeout_s: float | None
     ) -> Reply:
-        """What the script returns; it is loaded where Redis does not have it. Raises as `execute`."""
         patience_s = timeout_s or self._timeout_s
-        answer = self._send(("EVALSHA", script.sha, len(keys), *keys, *args), timeout_s, None)
         try:
             return await self._answered(answer, patience_s)
         except _UnknownScriptError:
-            # After a restart, or SCRIPT FLUSH. EVAL keeps it under its digest.
-            answer = self._send(("EVAL", script.text, len(keys), *keys, *args), timeout_s, None)
+            # After SCRIPT FLUSH. EVAL keeps it under its digest.
+            answer = self._send(("EVAL", script.text, *parts), timeout_s, None)
             return await self._answered(answer, patience_s)
 
     def _send(
@@ -199,6 +214,7 @@ class Link:
             wire = await dial(self._login, self._clock, self._timeout_s, lost)
             since = self._clock.now()
             self._wire = wire
+            self._given.clear()
             self._up.set()
             self._tried.set()
             self._events.emit(ConnectionOpened(self._connection, self._client, str(self._login.server)))

@@ -13,7 +13,8 @@ Argument = str | bytes | int | float
 Reply = Any
 """What RESP2 has: text, whole numbers, None, lists of those, and errors (`hiredis.ReplyError`)."""
 
-HIGH_WATER: Final = 1 << 20
+LARGE: Final = 4096
+"""Bytes of a command that sets out at once: Redis works on it while this turn of the loop goes on."""
 
 
 class Wire(asyncio.Protocol):
@@ -41,10 +42,13 @@ class Wire(asyncio.Protocol):
             answer.set_exception(ConnectionError("the connection is closed"))
             return answer
         if not self._out:
-            # All that is said in one turn of the loop leaves in one packet.
+            # What is said in one turn of the loop leaves in one packet.
             self._loop.call_soon(self._flush)
-        self._out.append(cast("bytes", hiredis.pack_command(cast("Any", command))))
+        packed = cast("bytes", hiredis.pack_command(cast("Any", command)))
+        self._out.append(packed)
         self._waiting.append((answer, self._now() + patience_s))
+        if len(packed) > LARGE:
+            self._flush()
         return answer
 
     def overdue(self, now: float) -> bool:
@@ -81,7 +85,8 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        # Nobody here waits for it to be lower: uvloop writes at once what is more, and else when the turn is over.
+        self._transport.set_write_buffer_limits(high=LARGE)
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgpack
@@ -17,18 +17,22 @@ from actors.queues.bullmq.encoding import encode_options
 from actors.queues.bullmq.keys import Keys
 from actors.queues.bullmq.scripts import Scripts
 from actors.queues.contract import Added, Done
-from actors.queues.job import NewJob
+from actors.queues.job import JobOptions, NewJob
 
 BATCH: Final = 100
 """Jobs that one exchange carries at most: for all others Redis stands still meanwhile, about 5 ms."""
 BATCH_BYTES: Final = 1 << 20
-UNDER_WAY: Final = 2
-"""Exchanges at a time: the next one is on its way while Redis works."""
+PIECE: Final = 8
+"""So many set out at once, in the midst of a turn of the loop: Redis works on them while the turn goes on."""
+UNDER_WAY: Final = 4
+"""Exchanges at a time; when there are so many, what comes meanwhile goes together with the next one."""
 WAITING: Final = 100_000
 """Jobs that wait for an exchange at most; more are refused."""
 
 _MISSING_PARENT: Final = -5
 _OTHER_PARENT: Final = -7
+
+_Taken = tuple[NewJob, Done]
 
 
 class Producer:
@@ -42,6 +46,8 @@ class Producer:
         self._waiting: deque[tuple[NewJob, Done, float]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._is_called = False
+        self._options = JobOptions()
+        self._packed_options: bytes = msgpack.packb(encode_options(self._options))
 
     def add(self, job: NewJob, done: Done) -> None:
         """See `QueueStore.add`; a job for which no answer comes in time fails with `StoreAwayError`."""
@@ -50,29 +56,45 @@ class Producer:
             asyncio.get_running_loop().call_soon(done, error)
             return
         self._waiting.append((job, done, self._now() + self._connection.timeout_s))
-        if not self._is_called and len(self._under_way) < UNDER_WAY:
+        if len(self._under_way) >= UNDER_WAY:
+            return
+        if len(self._waiting) >= PIECE:
+            self._send()
+        elif not self._is_called:
             # All that is added in this turn of the loop goes together.
             self._is_called = True
-            asyncio.get_running_loop().call_soon(self._send)
+            asyncio.get_running_loop().call_soon(self._turn_over)
 
     async def finish(self) -> None:
         """Wait until all that was to be added is, or has failed."""
         while self._waiting or self._under_way:
             if not self._under_way:
-                self._send()
+                self._send_all()
+            if not self._under_way:
+                # Redis is away: all of them have failed.
+                return
             await asyncio.wait(tuple(self._under_way))
 
-    def _send(self) -> None:
+    def _turn_over(self) -> None:
         self._is_called = False
+        self._send_all()
+
+    def _send_all(self) -> None:
         while self._waiting and len(self._under_way) < UNDER_WAY:
-            if self._under_way and len(self._waiting) < BATCH:
-                # Small ones would not be faster, and there will be more.
-                return
-            task = asyncio.get_running_loop().create_task(self._exchange(), name=f"add to {self._keys.qualified}")
-            self._under_way.add(task)
-            task.add_done_callback(self._sent)
-            # The task has taken its jobs when the loop comes to it: not before.
+            self._send()
+
+    def _send(self) -> None:
+        taken, args = self._take()
+        if not taken:
             return
+        try:
+            answer = self._connection.run(self._scripts.add, (self._keys.root,), args)
+        except StorageError as error:
+            self._tell(taken, [error] * len(taken))
+            return
+        task = asyncio.get_running_loop().create_task(self._heard(taken, answer), name=f"add to {self._keys.qualified}")
+        self._under_way.add(task)
+        task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
@@ -80,10 +102,10 @@ class Producer:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"adding to {self._keys.qualified} raised", "exception": error}
             )
-        self._send()
+        self._send_all()
 
-    def _take(self) -> tuple[list[tuple[NewJob, Done]], list[Argument]]:
-        taken: list[tuple[NewJob, Done]] = []
+    def _take(self) -> tuple[list[_Taken], list[Argument]]:
+        taken: list[_Taken] = []
         args: list[Argument] = []
         size, now = 0, self._now()
         waiting = self._waiting
@@ -103,6 +125,9 @@ class Producer:
 
     def _arguments(self, job: NewJob) -> tuple[Argument, ...]:
         options = job.options
+        if options is not self._options:
+            # Mostly all jobs of an actor have the same.
+            self._options, self._packed_options = options, msgpack.packb(encode_options(options))
         deduplication = "" if options.deduplication is None else options.deduplication.id
         key = f"{self._keys.root}de:{deduplication}" if deduplication else None
         packed: list[Any] = [self._keys.root, job.id, job.name, job.timestamp_ms, None, None, None, None, key]
@@ -111,26 +136,24 @@ class Producer:
             msgpack.packb(packed),
             job.data,
             # Without the id, which Node's has here too and never reads: so thousands of jobs have the same text.
-            msgpack.packb(encode_options(options)),
+            self._packed_options,
             job.id,
             job.envelope or "",
             job.key or "",
             deduplication,
         )
 
-    async def _exchange(self) -> None:
-        taken, args = self._take()
-        if not taken:
-            return
-        # Some are sent now, and others wait: let them set out as well.
-        self._send()
-        results: list[Any]
+    async def _heard(self, taken: Sequence[_Taken], answer: Awaitable[list[Any]]) -> None:
+        results: Sequence[object]
         try:
-            results = await self._connection.run(self._scripts.add, (self._keys.root,), args)
+            results = await answer
         except StorageError as error:
             results = [error] * len(taken)
         except Exception as error:
             results = [StorageError(f"{self._keys.qualified}: {error}")] * len(taken)
+        self._tell(taken, results)
+
+    def _tell(self, taken: Sequence[_Taken], results: Sequence[object]) -> None:
         for (job, done), result in zip(taken, results, strict=True):
             done(self._told(job, result))
 
