@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import importlib.util
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,15 +11,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from actors.core.clock import Clock, LoopClock, ManualClock
+from actors.core.clock import LoopClock, ManualClock
 from actors.core.connection import CONNECTION, ConnectionContext
 from actors.core.events import Events
 from actors.kit.database import Database
-from actors.queues.contract import Added, Consumer, ConsumerOptions, Finish, QueueStore, Turn
+from actors.queues.contract import Added, Consumer, ConsumerOptions, Finish, Order, QueueStore, Turn
 from actors.queues.job import Job, JobOptions, NewJob
 from tests.servers import RedisServer
 
 DEADLINE_S = 10.0
+A_WHILE_MS = 200
+"""Long enough for what happens before it not to take as long, on a busy machine; it passes in real time for Redis."""
+KEPT_LONG = 60_000
+
+# A producer's key begins with the signature of the order that made it; `Order.key_of` returns a key without it.
+BY_CUSTOMER = Order("by-customer/", lambda job: str(json.loads(job.data).get("customer", "")))
+
+
+def of(customer: str) -> dict[str, Any]:
+    """What makes a job that customer's, with the key that its producer gave it."""
+    return {"data": json.dumps({"customer": customer}), "key": f"by-customer/{customer}"}
 
 
 class Place(Protocol):
@@ -44,9 +56,9 @@ Opens = Callable[[], AbstractAsyncContextManager[Place]]
 class SqlitePlace:
     """Queues in a database file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: ManualClock | None = None) -> None:
         self._path = path
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.database: Database | None = None
 
     async def start(self) -> None:
@@ -91,8 +103,10 @@ def has_redis() -> bool:
 class RedisPlace:
     """Queues in a Redis that the whole session shares, under a prefix of the test's own."""
 
-    def __init__(self, server: RedisServer, directory: Path) -> None:
+    def __init__(self, server: RedisServer, directory: Path, wall: Callable[[], float] | None = None) -> None:
+        """`wall` is the time that the scripts are told; Redis has its own for locks, limiters and deduplication."""
         self.clock = None
+        self._wall = wall
         self._server = server
         self._directory = directory
         self._prefix = f"t{time.monotonic_ns()}"
@@ -103,13 +117,19 @@ class RedisPlace:
         redis = importlib.import_module("actors.connections.redis")
         spec = getattr(redis.RedisConnection, CONNECTION)
         options = spec.options.model_validate({"url": self._server.url})
-        clock: Clock = LoopClock()
+        clock = LoopClock()
+        clock.time = self._wall or clock.time
         context = ConnectionContext("redis", clock, Events(), self._directory, self._directory, 0)
         self._connections.append(redis.RedisConnection(options, context))
 
+    @property
+    def connection(self) -> Any:
+        """The one of this process."""
+        return self._connections[-1]
+
     async def queue(self, name: str) -> QueueStore:
         bullmq = importlib.import_module("actors.queues.bullmq")
-        queue: QueueStore = bullmq.bullmq_queue(self._connections[-1], name, prefix=self._prefix)
+        queue: QueueStore = bullmq.bullmq_queue(self.connection, name, prefix=self._prefix)
         self._queues.append(queue)
         await queue.open()
         return queue
@@ -148,7 +168,7 @@ class Line:
     @property
     def now_ms(self) -> int:
         clock = self.place.clock
-        return round((clock.time() if clock is not None else time.time()) * 1000)
+        return int((clock.time() if clock is not None else time.time()) * 1000)
 
     async def pass_ms(self, ms: int) -> None:
         """Let so much time go by."""

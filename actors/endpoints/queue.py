@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Self
@@ -36,6 +36,7 @@ from actors.queues.options import (
     delay_ms_of,
     priority_of,
 )
+from actors.queues.order_key import signature_of
 from actors.queues.producer import Producer
 from actors.queues.spill import Spills
 from actors.queues.worker import QueueWorker
@@ -48,6 +49,8 @@ ADDS_AT_ONCE: Final = 10_000
 
 SCHEDULE_AGAIN_S: Final = 2.0
 
+QUEUE_NAME: Final = r"^[^:\x00-\x1f\x7f]+$"
+
 NameOfScheduler = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
 
 
@@ -56,7 +59,7 @@ class QueueOptions(Options):
 
     store: Annotated[str, ConnectionTo("redis", words=frozenset({SQLITE}))] = SQLITE
     """`sqlite`, which is the state directory, or the name of a Redis connection: BullMQ's format."""
-    queue: str | None = Field(None, min_length=1, max_length=200, pattern=r"^[^:\x00-\x1f\x7f]+$")
+    queue: str | None = Field(None, min_length=1, max_length=200, json_schema_extra={"pattern": QUEUE_NAME})
     """The queue's name in its store; left out, the actor's."""
     prefix: str | None = Field(None, min_length=1, max_length=200, pattern=r"^[^\x00-\x20\x7f]+$")
     """Redis: what its keys begin with; left out, `bull`, as in BullMQ. In a cluster it has braces: `{bull}`."""
@@ -95,6 +98,13 @@ class QueueOptions(Options):
     is back; `wait` makes the routes to it use their fallback, or wait; `fail` makes each attempt a failed one."""
     schedulers: dict[NameOfScheduler, SchedulerOptions] = Field(default_factory=dict)
     """What adds jobs by the clock."""
+
+    @field_validator("queue")
+    @classmethod
+    def _a_name(cls, name: str | None) -> str | None:
+        if name is not None and re.fullmatch(QUEUE_NAME, name) is None:
+            raise ValueError("the name of a queue has no colon and no control characters")
+        return name
 
     @field_validator("priority")
     @classmethod
@@ -321,8 +331,7 @@ class Queue(AsyncioActor):
         template = self._options.order_by
         if template is None:
             return None
-        signature = hashlib.blake2b(str(template.source).encode(), digest_size=6).hexdigest()
-        return Order(signature, self._key_of_job)
+        return Order(signature_of(str(template.source)), self._key_of_job)
 
     def _key_of_job(self, job: Job) -> str:
         """Of a job that came without one; what has none is worked in no order."""

@@ -1,4 +1,4 @@
-"""What every store of queues does; `tests/contract/test_queues.py` holds it against each of them.
+"""What every store of queues does; `tests/contract/queues` holds it against each of them.
 
 A `QueueStore` is one queue in one store. Whoever works its jobs does so by a `Consumer` of it. Both live on the loop's
 thread; nothing blocks. Where a method talks to the store it raises `StoreAwayError` while the store is not to be
@@ -46,12 +46,17 @@ class Order:
     """Jobs of one key are worked one after the other, in the order of their arrival, until each has finished.
 
     That holds among consumers with the same order, also over several processes, and while a job waits for its retry.
+    What finds its key taken is parked: it counts as waiting, and when its turn comes it is before all others of its
+    priority. A consumer that begins with another order, or with none, lets what is parked go back there.
     """
 
     signature: str
     """Changes with the meaning of keys: what a producer made of a job under another signature is made anew."""
     key_of: Callable[[Job], str]
-    """Of a job whose producer gave no key; called on the loop. Must not raise; an empty key orders nothing."""
+    """Of a job whose producer gave no key; called on the loop. Must not raise; an empty key orders nothing.
+
+    A key has the signature in front, in `NewJob.key` and `Job.key`; what this returns may have it or not.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,8 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """It was not worked: it goes back to where it came from, at the front, and no attempt is counted."""
+    """It was not worked: it goes back to where it came from, before all others of its priority, and no attempt is
+    counted."""
 
     job: Job
 
@@ -133,6 +139,10 @@ class Consumer(Protocol):
     async def turn(self, finished: Sequence[Finish], want: int) -> Turn:
         """Finish these, and claim up to `want` jobs, in one exchange with the store.
 
+        They are finished in their order, those given back last: these stay in the order in which they are told. What
+        is given back or tried again at once may be among those that are claimed. Delayed jobs whose time has come
+        wait from the turn on that asks for jobs, in a paused queue as well.
+
         Each of `finished` is finished or told in `lost` when this returns. Where it raises `StoreAwayError`, call it
         again with the same: what was finished before the answer got lost is told neither as lost nor twice. Jobs of
         an earlier, failed call that were claimed without the answer arriving are among `jobs` of a later one.
@@ -151,7 +161,10 @@ class Consumer(Protocol):
         ...
 
     async def look_for_stalled(self) -> Sequence[str]:
-        """Bring back jobs whose worker died; returns their ids. To be called every `stalled_interval_ms`."""
+        """Bring back jobs whose worker died; returns their ids. To be called every `stalled_interval_ms`.
+
+        They come before all that wait, whatever their priority, in the order in which they were begun.
+        """
         ...
 
     async def close(self) -> None:
@@ -200,7 +213,10 @@ class QueueStore(Protocol):
     async def counts(self) -> Counts: ...
 
     async def jobs(self, states: Sequence[State], *, start: int = 0, limit: int = 100) -> list[Job]:
-        """A page of the jobs in these states: those that come first to the front, finished ones the newest first."""
+        """A page of the jobs in these states: those that come first to the front, finished ones the newest first.
+
+        Active ones are in the order in which they began; parked ones come behind all others that wait.
+        """
         ...
 
     async def job(self, id: str) -> Job | None: ...
@@ -224,6 +240,7 @@ class QueueStore(Protocol):
     async def retry(self, ids: Sequence[str] | None = None) -> int:
         """Failed jobs wait again, with all their attempts: these, or all that failed until now; returns how many.
 
+        They are as new, but for their stacks and `Job.done`, and behind those that wait; with `lifo` they come first.
         Raises `JobNotFoundError` where one of `ids` has not failed.
         """
         ...

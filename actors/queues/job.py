@@ -98,7 +98,7 @@ class NewJob:
     envelope: str | None = None
     """JSON: what a message has beside its payload; Node workers never see it."""
     key: str | None = None
-    """What `order_by` made of it, in whatever form the consumer's `Order` has its keys; None: not known."""
+    """What `order_by` made of it, behind the signature of the consumer's `Order`; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +129,12 @@ class Job:
     """JSON."""
     progress: str | None = None
     """JSON."""
+    due_ms: int | None = None
+    """When its delay is over, epoch milliseconds; None unless it is delayed."""
     worker: str | None = None
     """Who works it, or did."""
     key: str | None = None
-    """What orders it among others."""
+    """What orders it among others, behind the signature of its order; people are shown `order_key.shown_key` of it."""
     parked: bool = False
     """It waits for a job of its key that came before it."""
     done: str | None = None

@@ -129,7 +129,7 @@ class Spill:
     def add(self, job: NewJob, done: Done) -> None:
         """Keep a job; `done` is called after the commit."""
         if not self._count:
-            text = f"{self.queue} is away: its jobs are kept in the state directory, and move there when it is back"
+            text = f"queue {self.queue} is away: its jobs are kept in the state directory till it is back"
             self._events.emit(Notice(text, "warning"))
         self._count += 1
         self._database.execute(_ADD, (self.queue, self._jobs.dump_json(job)), partial(self._added, job, done))
@@ -225,7 +225,9 @@ class Spill:
             self._database.execute(_REMOVE, (number,), lazy=True)
         self._count -= len(moved)
         if moved and not self._count:
-            self._events.emit(Notice(f"{self.queue} has all its jobs: none is kept in the state directory any more"))
+            self._events.emit(
+                Notice(f"queue {self.queue} has all its jobs: none is kept in the state directory any more")
+            )
         return not again
 
     async def _added_to(self, store: QueueStore, jobs: Sequence[NewJob]) -> list[Added | Exception]:

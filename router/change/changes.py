@@ -15,7 +15,7 @@ from router.change import topology_file
 from router.change.assembly import Assembly
 from router.change.changed import Changed
 from router.change.diff import Diff, diff, differing
-from router.change.impact import Impact, impact
+from router.change.impact import Impact, impact_now
 from router.change.preparation import NotReadyError
 from router.change.record import Record
 from router.change.resume import choose, expanded_anew, refusal
@@ -120,9 +120,9 @@ class Changes:
         applied = await self._assembly.stores.revisions.applied_file(path)
         return applied is not None and applied.digest == content_digest(text)
 
-    def plan(self, topology: Topology) -> Impact:
+    async def plan(self, topology: Topology) -> Impact:
         """What `apply` would do, with what waits now."""
-        return impact(self._diff(topology), self._assembly)
+        return await impact_now(self._diff(topology), self._assembly)
 
     def redirected(self, route: str, targets: Sequence[str]) -> tuple[Topology, str]:
         """What runs, with one route led elsewhere, and what else had to be changed for that.
@@ -238,8 +238,9 @@ class Changes:
     ) -> Changed:
         assembly = self._assembly
         found = self._diff(topology)
-        planned = impact(found, assembly)
+        planned = await impact_now(found, assembly)
         remarks = tuple(f"{name} takes effect at the next start" for name in map(_setting, found.settings))
+        remarks = (*remarks, *planned.left_behind)
         if self._only:
             part = ", ".join(self._only)
             remarks = (*remarks, f"this process runs only {part}: others of the topology are told by themselves")

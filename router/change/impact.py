@@ -9,6 +9,7 @@ from typing import Any
 from actors.core.child import Child
 from router.change.assembly import Assembly
 from router.change.diff import ActorFate, Diff, RouteFate
+from router.change.left_behind import left_behind
 from router.change.weakened import weakened
 from router.routing.route import Route
 
@@ -57,6 +58,8 @@ class Impact:
     """Those that take effect at the next start only."""
     promises: tuple[str, ...]
     """What is promised no longer."""
+    left_behind: tuple[str, ...]
+    """Queues with jobs that nobody here works any more, a sentence each."""
     is_empty: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -87,10 +90,16 @@ class Impact:
             "connections": list(self.connections),
             "settings": list(self.settings),
             "promises": list(self.promises),
+            "left_behind": list(self.left_behind),
         }
 
 
-def impact(change: Diff, assembly: Assembly | None) -> Impact:
+async def impact_now(change: Diff, assembly: Assembly) -> Impact:
+    """A difference, with what waits at this moment, in the router and in the queues that it leaves behind."""
+    return impact(change, assembly, await left_behind(change, assembly.supervisor.children))
+
+
+def impact(change: Diff, assembly: Assembly | None, left_behind: tuple[str, ...] = ()) -> Impact:
     """A difference, with what waits in the router at this moment; None is a router that does not run."""
     children: Mapping[str, Child] = assembly.supervisor.children if assembly is not None else {}
     routes: Mapping[str, Route] = assembly.routes if assembly is not None else {}
@@ -111,5 +120,6 @@ def impact(change: Diff, assembly: Assembly | None) -> Impact:
         change.connections,
         change.settings,
         tuple(weakened(change.before, change.after)),
+        left_behind,
         change.is_empty,
     )

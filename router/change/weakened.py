@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from router.topology.model import RouteDefinition, Topology
 from router.topology.target import All, Match, One, Split, Target
@@ -15,6 +16,8 @@ def weakened(before: Topology, after: Topology) -> list[str]:
         new = after.actors.get(name)
         if new is None or new.type != actor.type:
             continue
+        if actor.type == "queue":
+            found += [f"actor {name}: {text}" for text in _queue(actor.options, new.options)]
         for option, text in (
             ("require_subscriber", "a publish that nobody subscribes to counts as delivered"),
             ("republish", "what a broker acknowledges and forgets is not published again"),
@@ -26,10 +29,26 @@ def weakened(before: Topology, after: Topology) -> list[str]:
     return found
 
 
+def _queue(old: Any, new: Any) -> Iterator[str]:
+    if old.store == "sqlite" != new.store:
+        yield f"what is acknowledged is as durable as {new.store} is, and not on this disk (store)"
+    if old.order_by is not None and new.order_by is None:
+        yield "jobs of one key overtake each other (order_by is gone)"
+    elif old.order_by is not None and old.order_by != new.order_by:
+        yield "order is kept by another key (order_by changes)"
+    if new.attempts < old.attempts:
+        yield f"{new.attempts} attempts in place of {old.attempts}, for new jobs"
+    if old.when_down == "spill" != new.when_down:
+        yield f"nothing is kept in the state directory while {new.store} is away (when_down: {new.when_down})"
+
+
 def _route(old: RouteDefinition, new: RouteDefinition | None, before: Topology, after: Topology) -> Iterator[str]:
     name = old.name
     if new is None:
-        yield f"route {name} ends: what it cannot deliver within drain_timeout becomes dead letters"
+        if any(before.actors[source].redelivers for source in old.sources if source in before.actors):
+            yield f"route {name} ends: what it cannot deliver within drain_timeout has failed an attempt, in its queue"
+        else:
+            yield f"route {name} ends: what it cannot deliver within drain_timeout becomes dead letters"
         return
     if old.durable and not new.durable:
         yield f"route {name}: what is accepted is no longer on disk (durable is off)"

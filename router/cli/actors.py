@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import chain
 from typing import Annotated, Final
 
@@ -79,7 +79,8 @@ def ps(children: Children = 10, as_json: AsJson = False, control: Control = None
         print_table(_ROUTE_COLUMNS, map(_route_row, routes))
     notes = [(str(view.get("name")), *note) for view in (*actors, *routes) for note in _notes(view)]
     if any("queue" in (view.get("about") or {}) for view in actors):
-        notes += _queue_notes(client.get("queues").get("queues", ()))
+        told = {str(view.get("name")) for view in actors if view.get("available") is False}
+        notes += _queue_notes(client.get("queues").get("queues", ()), told)
     if notes:
         print()
         for note in notes:
@@ -196,10 +197,14 @@ def _notes(view: Json) -> Iterable[tuple[str, Style | None]]:
         yield f"has a ledger that differs by {difference}: messages were {told}, which is a defect", "red"
 
 
-def _queue_notes(queues: Iterable[Json]) -> Iterable[tuple[str, str, Style | None]]:
-    """That a queue is paused: its actors are not, and are ready."""
+def _queue_notes(queues: Iterable[Json], unavailable: Set[str]) -> Iterable[tuple[str, str, Style | None]]:
+    """That a queue is paused, or its store away: its actors are not, and are ready, but for those `unavailable`."""
     for queue in queues:
+        names = list(map(str, queue.get("actors", ())))
+        if queue.get("available") is False and not unavailable >= set(names):
+            spilled = queue.get("spilled")
+            kept = f"; {plural(spilled, 'job waits', 'jobs wait')} in the state directory for it" if spilled else ""
+            yield f"the store of queue {queue.get('name')}", f"is away: {queue.get('unavailable_why')}{kept}", "yellow"
         if queue.get("paused"):
-            names = list(map(str, queue.get("actors", ())))
             told = f"{'has' if len(names) == 1 else 'have'} the queue {queue.get('name')}, which is paused"
             yield ", ".join(names), f"{told} for all that work it: `router queue resume {names[0]}` ends that", None

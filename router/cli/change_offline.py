@@ -11,6 +11,7 @@ from actors.core.errors import StorageError
 from router.catalog import Catalog
 from router.change.diff import diff
 from router.change.impact import impact
+from router.change.left_behind import uncounted
 from router.cli import problems
 from router.cli.client import Json
 from router.cli.failure import TOPOLOGY_PROBLEMS, Failure
@@ -29,7 +30,8 @@ def planned(file: Path, *, against: Path | None, state_dir: Path | None) -> Json
     else:
         folder = state_dir or topology.directory / topology.settings.state_dir
         before, revision = _last(folder)
-    plan = impact(diff(before, topology), None).as_dict()
+    change = diff(before, topology)
+    plan = impact(change, None, uncounted(change)).as_dict()
     return {"revision": revision, "plan": plan, "warnings": []}
 
 

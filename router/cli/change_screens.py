@@ -79,10 +79,11 @@ def print_plan(plan: Json) -> None:
     if connections := plan.get("connections", []):
         print()
         print_note("opened anew:", ", ".join(f"connection {name}" for name in connections))
-    promises: list[str] = plan.get("promises", [])
-    if promises:
-        print(f"\n{styled('Promised no longer:', 'yellow', sys.stdout)}")
-        for text in promises:
+    for title, key in (("Promised no longer:", "promises"), ("Left behind:", "left_behind")):
+        texts: list[str] = plan.get(key, [])
+        if texts:
+            print(f"\n{styled(title, 'yellow', sys.stdout)}")
+        for text in texts:
             print_note("  -", text)
     gaps = [str(one.get("name")) for one in actors if one.get("gap")]
     if gaps:

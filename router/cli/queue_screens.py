@@ -34,12 +34,13 @@ _JOB_COLUMNS: Final = (
     Column("name", least=8, spare=3),
     Column("key", least=8, spare=2),
     Column("age", right=True),
+    Column("due", right=True),
     Column("tries", right=True, spare=1),
     Column("prio", right=True, spare=4),
     Column("stalled", right=True, spare=5),
     Column("message", least=20),
 )
-_RARE: Final = frozenset(("key", "prio", "stalled", "prioritized", "spilled"))
+_RARE: Final = frozenset(("key", "due", "prio", "stalled", "prioritized", "spilled"))
 """Columns that are left out where nothing stands in them."""
 _MOMENTS: Final = {"added_at": "added", "processed_at": "begun", "finished_at": "finished"}
 
@@ -60,7 +61,7 @@ def print_queues(queues: Sequence[Json]) -> None:
 def show_queue(queue: Json) -> None:
     """Print one queue: everything that is known of it."""
     counts, finished = queue.get("counts") or {}, queue.get("finished") or {}
-    parked = queue.get("parked") or 0
+    parked, spilled = queue.get("parked") or 0, queue.get("spilled") or 0
     print_facts(
         [
             ("queue", str(queue.get("name"))),
@@ -70,7 +71,7 @@ def show_queue(queue: Json) -> None:
             *((state, count(number)) for state, number in counts.items()),
             ("parked", f"{count(parked)} of those waiting, behind an earlier one of their key" if parked else ""),
             ("oldest", f"has waited for {_age(queue)}" if queue.get("oldest_age_s") is not None else ""),
-            ("spilled", count(queue.get("spilled")) if queue.get("spilled") else ""),
+            ("spilled", f"{count(spilled)}, kept here until the store is back" if spilled else ""),
             ("added here", _risen(queue.get("added"), queue.get("added_per_s"))),
             (
                 "finished here",
@@ -169,6 +170,7 @@ def _job_row(job: Json) -> list[Cell | str]:
         str(job.get("name")),
         str(job["key"]) if job.get("key") else NOTHING,
         span(job.get("age_s")),
+        f"in {span(job['due_in_s'])}" if job.get("due_in_s") is not None else NOTHING,
         f"{job.get('attempts_made')}/{job.get('attempts')}",
         count(job.get("priority")),
         count(job.get("stalled")),
@@ -183,6 +185,7 @@ def _job_facts(job: Json) -> Iterator[tuple[str, str]]:
     yield "queue", str(job.get("queue"))
     yield "state", f"{job.get('state')}{', behind an earlier one of its key' if job.get('parked') else ''}"
     yield "key", str(job.get("key") or "")
+    yield "due", f"in {span(job['due_in_s'])}" if job.get("due_in_s") is not None else ""
     for name, words in _MOMENTS.items():
         yield words, moment(job[name]) if job.get(name) is not None else ""
     yield "attempts", f"{job.get('attempts_made')} of {options.get('attempts')} made"

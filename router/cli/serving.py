@@ -224,7 +224,9 @@ class _Serving:
         if left:
             verb = "has" if left == 1 else "have"
             told = f"stopped; {plural(left, 'message')} {verb} not settled:"
-            told += " what is on durable routes is in the journal, the rest was never acknowledged"
+            has_queues = any(actor.redelivers for actor in engine.topology.actors.values())
+            again = " what came from a queue is there again," if has_queues else ""
+            told += f" what is on durable routes is in the journal,{again} the rest was never acknowledged"
         else:
             told = "stopped; nothing is left in flight"
         self._say_stopped(told, left)

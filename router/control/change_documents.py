@@ -65,6 +65,8 @@ class PlanDocument(Document):
     """Those that take effect at the next start."""
     promises: list[str]
     """What is promised no longer."""
+    left_behind: list[str]
+    """Queues with jobs that nobody here works any more, a sentence each."""
 
 
 class Planned(Document):

@@ -188,7 +188,7 @@ class ChangeOperations:
             self._must_be_route(wanted.route, wanted.to)
             topology, _ = await asyncio.to_thread(self._changes.redirected, wanted.route, wanted.to)
             warnings = ()
-        planned = self._changes.plan(topology)
+        planned = await self._changes.plan(topology)
         answer = {"revision": self._changes.revision, "plan": planned.as_dict(), "warnings": _described(warnings)}
         return Answer.json(answer)
 

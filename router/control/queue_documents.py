@@ -115,6 +115,8 @@ class _JobFacts(Document):
     """Null where it changed while it was looked at."""
     age_s: Seconds
     """Since it was added."""
+    due_in_s: Seconds | None
+    """When its delay is over; null unless it is delayed."""
     key: str | None
     """What orders it among others."""
     parked: bool

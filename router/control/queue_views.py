@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from actors.queues.job import Backoff, Job, JobOptions, Keep, Stats
+from actors.queues.order_key import shown_key
 from router.control.queue_lookup import Found, Rate
 from router.telemetry.queues import by_state
 from router.telemetry.shown import Redaction, without_credentials
@@ -112,7 +113,8 @@ def _facts(job: Job, wall: float) -> View:
         "name": job.name,
         "state": job.state,
         "age_s": _age_s(job.timestamp_ms, wall),
-        "key": job.key,
+        "due_in_s": max(0.0, job.due_ms / 1000 - wall) if job.due_ms is not None else None,
+        "key": shown_key(job.key),
         "parked": job.parked,
         "attempts_made": job.attempts_made,
         "stalled": job.stalled,

@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Mapping
 
 from actors.core.child import Child
-from actors.core.errors import DeliveryError, ExpressionError, Reason
+from actors.core.errors import DeliveryError, ExpressionError, Reason, RouterError
+from actors.core.message import Settlement
 from actors.core.step import Inheriting
 from router.routing.delivery import PAST_STEPS, Delivery
 from router.routing.plan import RoutePlan
@@ -104,8 +105,13 @@ def bury_all(route: Route, why: str) -> None:
 
 
 def _bury(route: Route, delivery: Delivery, reason: Reason, why: str) -> None:
-    redelivery = delivery.redelivery
-    if redelivery is None or redelivery.is_last or (delivery.details is not None and delivery.details.unrepeatable):
+    redelivery, receipt = delivery.redelivery, delivery.receipt
+    if redelivery is not None and redelivery.is_last and reason == "unroutable" and receipt is not None:
+        # No target has seen it: its last attempt is still to come, on another route.
+        delivery.receipt = None
+        route.end(delivery, Settlement("returned", why))
+        receipt.refuse(RouterError(why))
+    elif redelivery is None or redelivery.is_last or (delivery.details is not None and delivery.details.unrepeatable):
         route.give_up(delivery, reason, why)
     else:
         route.give_back(delivery, reason, why)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from actors.kit.secrets import redact_url
+from router.topology.fields import connections_of
 from router.topology.model import ActorDefinition, RouteDefinition, Topology
 from router.topology.target import All, Match, One, Split
 
@@ -99,8 +100,8 @@ def _actor(id: str, actor: ActorDefinition, words: _Words) -> Node:
     kind: NodeKind = "both" if actor.is_source and actor.is_target else "source" if actor.is_source else "target"
     given = ((name, getattr(actor.options, name, None)) for name in _FACTS)
     facts = [_fact(name, value, words) for name, value in given if value]
-    connection = getattr(actor.options, "connection", None)
-    shown = f"{actor.type} on {connection}" if isinstance(connection, str) and connection else actor.type
+    connections = ", ".join(name for _, name, _ in connections_of(actor.options))
+    shown = f"{actor.type} on {connections}" if connections else actor.type
     disabled = () if actor.enabled else ("disabled",)
     return Node(id, kind, actor.name, (shown, *facts, *disabled), is_faint=not actor.enabled)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from actors.kit.expressions import Template
 from router.topology.cycles import cycles
 from router.topology.draft import ActorDraft, ConnectionDraft, Draft, Reference, Role, RouteDraft
 from router.topology.fields import connections_of, words_at
@@ -37,6 +38,8 @@ class Rules:
             self._repetitions(route)
             self._fallbacks(route)
             self._splits(route)
+            if route.definition is not None and not isinstance(route.definition.to, Split):
+                self._order(route.node, route.definition)
             self._disabled(route)
         self._cycles()
         self._claims()
@@ -46,6 +49,8 @@ class Rules:
         for actor in self._actors.values():
             self._connected(actor)
             self._answers(actor)
+            if actor.definition is not None:
+                self._order(actor.node, actor.definition.options)
             if not actor.used and all_read:
                 self._report.warning(actor.key, f"no route uses actor '{actor.name}'")
 
@@ -129,6 +134,15 @@ class Rules:
         if several and template is not None and key is not None and template.is_constant and template.source != "":
             text = f"'{name}' is the same for every message, and so all go to one target of the split"
             self._report.warning(key.span, text, "an expression stands in {{ }}")
+
+    def _order(self, node: MapNode, definition: object) -> None:
+        """A key that is the same for all lets one message at a time through: mostly `{{ }}` was forgotten."""
+        template, written = getattr(definition, "order_by", None), node.get("order_by")
+        if not isinstance(template, Template) or written is None or not template.is_constant or not template.source:
+            return
+        if getattr(definition, "concurrency", 1) > 1 or "{" in str(template.source):
+            text = "'order_by' is the same for every message, and so one at a time is under way"
+            self._report.warning(written.span, text, "an expression stands in {{ }}")
 
     def _disabled(self, route: RouteDraft) -> None:
         if route.named("fallback"):

@@ -94,6 +94,13 @@ def bridge(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             assert running.stop() == 0
 
 
+def queue(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with started(folder, "queue") as running:
+        assert post(f"{running.url}/orders", {"text": "hello-1"}) == 202
+        running.wait_for(r"info .*hello-1")
+        assert running.stop() == 0
+
+
 def _sent(publisher: list[str], text: str) -> bool:
     return subprocess.run([*publisher, "-m", text], timeout=DEADLINE_S, check=True).returncode == 0
 
@@ -103,6 +110,7 @@ TRIED: dict[str, Callable[[Path, Run, pytest.MonkeyPatch], None]] = {
     "mqtt": mqtt,
     "websocket": websocket,
     "bridge": bridge,
+    "queue": queue,
 }
 
 

@@ -35,7 +35,8 @@ class Finishes:
         """Eight of them; `since` is the turn that first told of it."""
         job = finish.job
         key, deduplication = job.key or "", job.options.deduplication
-        behind = "" if deduplication is None or not deduplication.keep_last_if_active else deduplication.id
+        # Whether one runs behind it is for that one to say.
+        behind = "" if deduplication is None else deduplication.id
         match finish:
             case Completed():
                 options = self._packed(job, job.options.keep_completed or self._options.keep_completed)

@@ -44,11 +44,11 @@ class _OperatorScripts(Scripts):
 
     @property
     def page(self) -> Script:
-        return self.composed("page", ())
+        return self.composed("page", (), ("due",))
 
     @property
     def job(self) -> Script:
-        return self.composed("job", (("state_of", "getStateV2"),))
+        return self.composed("job", (("state_of", "getStateV2"),), ("due",))
 
     @property
     def log(self) -> Script:
@@ -222,8 +222,9 @@ class Operators:
 
 
 def _job(row: Reply) -> Job:
-    id, state, parked, fields = row
-    return replace(read_row(id, fields), state=None if state == "unknown" else state, parked=bool(parked))
+    id, state, parked, due_ms, fields = row
+    state = None if state == "unknown" else state
+    return replace(read_row(id, fields), state=state, parked=bool(parked), due_ms=due_ms)
 
 
 def _missing(id: str) -> JobNotFoundError:

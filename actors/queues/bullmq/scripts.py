@@ -23,7 +23,7 @@ class Scripts:
     def add(self) -> Script:
         """Adds jobs, in their order."""
         functions = (("add_standard", "addStandardJob"), ("add_delayed", "addDelayedJob"))
-        return _composed("add", (*functions, ("add_prioritized", "addPrioritizedJob")), ("quick",))
+        return _composed("add", (*functions, ("add_prioritized", "addPrioritizedJob")), ("quick", "order"))
 
     @property
     def turn(self) -> Script:
@@ -40,12 +40,12 @@ class Scripts:
     @property
     def begin(self) -> Script:
         """A consumer begins."""
-        return _composed("begin", (("stalled", "moveStalledJobsToWait"),), ("order",))
+        return _composed("begin", (("stalled", "moveStalledJobsToWait"),), ("order", "stalling"))
 
     @property
     def stalled(self) -> Script:
         """Brings back jobs whose worker died."""
-        return _composed("stalled", (("stalled", "moveStalledJobsToWait"),), ("order",))
+        return _composed("stalled", (("stalled", "moveStalledJobsToWait"),), ("order", "stalling"))
 
     @property
     def renew(self) -> Script:

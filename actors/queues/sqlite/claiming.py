@@ -28,8 +28,8 @@ SELECT json_group_array(json_array(row, key, holds)) FROM (
 """
 _CLAIMED: Final = """
 SELECT json_group_array(json_array(row, state, timestamp_ms, attempts_made, attempts_started, stalled, processed_ms,
-        finished_ms, key, holds, worker, failed_reason, stacktrace, return_value, progress, done, doomed, fixed,
-        scheduled)),
+        finished_ms, key, holds, worker, failed_reason, stacktrace, return_value, progress, done, doomed, rank,
+        fixed, scheduled)),
     group_concat(coalesce(envelope, '') || char(31) || data, char(30))
 FROM (
     SELECT j.*, p.fixed, p.envelope, p.data FROM {from_} CROSS JOIN queue_payloads AS p ON p.row = j.row
@@ -42,9 +42,9 @@ _THESE: Final = _CLAIMED.format(
     from_="json_each(?) AS v CROSS JOIN queue_jobs AS j ON j.row = v.value",
 )
 _ACTIVE: Final = """
-UPDATE queue_jobs SET state = 4, rank = 0, holds = {holds}, attempts_started = attempts_started + 1, processed_ms = ?,
-    worker = ?
-WHERE row IN (SELECT value FROM json_each(?))
+UPDATE queue_jobs SET state = 4, rank = 0, place = ? + v.key, holds = coalesce(v.value ->> 1, holds),
+    attempts_started = attempts_started + 1, processed_ms = ?, worker = ?
+FROM json_each(?) AS v WHERE queue_jobs.row = v.value ->> 0
 """
 
 
@@ -129,7 +129,7 @@ def _claim_first(transaction: Transaction, worker: str, want: int) -> list[Row]:
             raise
         return _claim_first(transaction, worker, want // 2)
     if rows:
-        _begin(transaction, worker, fields, "holds")
+        _begin(transaction, worker, fields, [[each.row, None] for each in rows])
     return _begun(rows, worker, transaction.now_ms)
 
 
@@ -169,13 +169,12 @@ def _claim_in_order(transaction: Transaction, wanted: Claim, signature: str, fou
         handed_over |= _rename(transaction, renamed)
         _park(transaction, busy)
         parked += len(busy)
-        claimed = [row for row, _, _ in line if row in set(free) or row in set(owning)]
+        owns = dict.fromkeys(free, False) | dict.fromkeys(owning, True)
+        claimed = [row for row, _, _ in line if row in owns]
         if claimed:
             fields, rows = _read_these(transaction, claimed)
-            _begin(transaction, wanted.worker, [each for each in fields if each[0] in set(free)], "0")
-            _begin(transaction, wanted.worker, [each for each in fields if each[0] in set(owning)], "1")
-            own_rows = set(owning)
-            rows = [replace(each, holds=each.row in own_rows) for each in rows]
+            _begin(transaction, wanted.worker, fields, [[row, int(owns[row])] for row in claimed])
+            rows = [replace(each, holds=owns[each.row]) for each in rows]
             found.rows += _begun(rows, wanted.worker, transaction.now_ms)
         if unkeyed:
             found.unkeyed = _read_these(transaction, unkeyed)[1]
@@ -278,15 +277,11 @@ def _text(transaction: Transaction, row: int) -> str:
     return f"{envelope or ''}{_FIELDS}{data}"
 
 
-def _begin(transaction: Transaction, worker: str, fields: Sequence[Sequence[Any]], holds: str) -> None:
-    if not fields:
-        return
-    transaction.run(
-        _ACTIVE.format(holds=holds),
-        transaction.now_ms,
-        worker,
-        transaction.pack(each[0] for each in fields),
-    )
+def _begin(
+    transaction: Transaction, worker: str, fields: Sequence[Sequence[Any]], holds: Sequence[Sequence[int | None]]
+) -> None:
+    """`holds` are the rows, in the order in which they begin, and whether each holds its key; None: as before."""
+    transaction.run(_ACTIVE, transaction.numbers.take(len(holds)), transaction.now_ms, worker, transaction.pack(holds))
     for each in fields:
         if each[-1]:
             make_next(transaction, each[0])

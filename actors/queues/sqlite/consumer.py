@@ -26,7 +26,7 @@ class Outcome:
 
     found: Found
     freed: int
-    """Parked jobs that may be claimed now."""
+    """Jobs that may be claimed now, by whoever asks."""
     due_ms: int | None
     """When the next delayed job is due, where that may have changed; else `has_due` is false."""
     has_due: bool
@@ -95,9 +95,12 @@ class SqliteConsumer:
     async def _turn(self, finished: Sequence[Finish], want: int) -> Turn:
         queue = self._queue
         left, self._left = self._left[:want], self._left[want:]
-        want = 0 if self._is_closed or queue.paused else want - len(left)
+        want = 0 if self._is_closed else want - len(left)
+        promotes = want > 0 and queue.wakes.due_ms is not None and queue.wakes.due_ms <= queue.now_ms
+        if queue.paused:
+            want = 0
         ended, lost = self._ended(finished)
-        if not ended and want <= 0:
+        if not ended and want <= 0 and not promotes:
             return Turn(left, None, lost)
         asked_at = queue.wakes.count
         queue.exchanges += 1
@@ -106,10 +109,12 @@ class SqliteConsumer:
         wait_ms: int | None = None
         try:
             while True:
-                outcome = await queue.transact(partial(self._work, ended=ended, want=want, keys=dict(keys)))
+                work = partial(self._work, ended=ended, want=want, keys=dict(keys), promotes=promotes)
+                outcome = await queue.transact(work)
                 found = outcome.found
-                queue.claims.put(found.rows, self, self._options.lock_ms)
+                # In this order: what was given back or is tried again may be claimed again at once.
                 queue.claims.remove(each.finish.job.id for each in ended)
+                queue.claims.put(found.rows, self, self._options.lock_ms)
                 ended = []
                 if outcome.has_due:
                     queue.wakes.learn(outcome.due_ms, asked_at)
@@ -152,16 +157,17 @@ class SqliteConsumer:
                 ended.append(Ended(held.row, each, held.holds))
         return ended, lost
 
-    def _work(self, transaction: Transaction, *, ended: Sequence[Ended], want: int, keys: Mapping[int, str]) -> Outcome:
+    def _work(
+        self, transaction: Transaction, *, ended: Sequence[Ended], want: int, keys: Mapping[int, str], promotes: bool
+    ) -> Outcome:
         """On the database's thread."""
         freed = finishing.finish(transaction, ended, self._options) if ended else 0
-        has_due = any(isinstance(each.finish, Retried) for each in ended)
-        due_ms = self._queue.wakes.due_ms
+        has_due = promotes or any(_may_delay(each.finish) for each in ended)
         found = Found()
+        if promotes:
+            # Of a paused queue as well: they wait from now on, before what is added later.
+            found.more = claiming.promote(transaction) == claiming.PROMOTED_AT_ONCE
         if want > 0:
-            if due_ms is not None and due_ms <= transaction.now_ms:
-                has_due = True
-                found.more = claiming.promote(transaction) == claiming.PROMOTED_AT_ONCE
             order = self._options.order
             more = found.more
             found = claiming.claim(
@@ -193,6 +199,11 @@ class SqliteConsumer:
     def _keep(self, exchange: asyncio.Task[Turn]) -> None:
         if not exchange.cancelled() and exchange.exception() is None:
             self._left += exchange.result().jobs
+
+
+def _may_delay(finish: Finish) -> bool:
+    """Whether a job may be delayed by it: its own, or the next one of its deduplication id."""
+    return isinstance(finish, Retried) or finish.job.options.deduplication is not None
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:

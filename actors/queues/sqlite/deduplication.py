@@ -33,8 +33,11 @@ def add(transaction: Transaction, job: NewJob, once: Deduplication) -> str:
     return job.id
 
 
-def settle(transaction: Transaction, id: str, job_id: str) -> None:
-    """The job of this deduplication id has finished: the id is free, or its next one's."""
+def settle(transaction: Transaction, id: str, job_id: str) -> bool:
+    """The job of this deduplication id has finished: the id is free, or its next one's, which is added.
+
+    Returns whether there is one.
+    """
     found = transaction.all(
         "SELECT job, expires_ms, next FROM queue_deduplications WHERE queue = ? AND id = ?", transaction.queue, id
     )
@@ -45,8 +48,10 @@ def settle(transaction: Transaction, id: str, job_id: str) -> None:
             assert once is not None
             _hold(transaction, once, following.id, _expiry(transaction, once))
             transaction.add(replace(following, timestamp_ms=transaction.now_ms))
-        elif winner == job_id and (expires_ms is None or expires_ms <= transaction.now_ms):
+            return True
+        if winner == job_id and (expires_ms is None or expires_ms <= transaction.now_ms):
             transaction.run("DELETE FROM queue_deduplications WHERE queue = ? AND id = ?", transaction.queue, id)
+    return False
 
 
 def forget_expired(transaction: Transaction) -> None:

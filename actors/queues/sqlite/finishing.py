@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 from actors.queues.contract import Completed, ConsumerOptions, Failed, Finish, Released, Retried
 from actors.queues.job import Job, Keep
 from actors.queues.sqlite import schema
+from actors.queues.sqlite.claiming import promote
 from actors.queues.sqlite.deduplication import settle
 from actors.queues.sqlite.transaction import Transaction
 
@@ -29,17 +31,26 @@ class Ended:
 
 
 def finish(transaction: Transaction, ended: Sequence[Ended], options: ConsumerOptions) -> int:
-    """Returns how many parked jobs may be claimed now."""
-    _release(transaction, [each for each in ended if isinstance(each.finish, Released)])
-    _retry(transaction, [each for each in ended if isinstance(each.finish, Retried)])
-    over = [each for each in ended if isinstance(each.finish, Completed | Failed)]
-    _end(transaction, over, options)
-    for each in over:
-        if (once := each.finish.job.options.deduplication) is not None:
-            settle(transaction, once.id, each.finish.job.id)
-    return transaction.hand_over(
-        [each.finish.job.key for each in over if each.holds and each.finish.job.key is not None]
-    )
+    """In their order; returns how many jobs may be claimed now, those that were parked included."""
+    released = [each for each in ended if isinstance(each.finish, Released)]
+    freed = len(released)
+    others = (each for each in ended if not isinstance(each.finish, Released))
+    for _, run in groupby(others, _together):
+        alike = list(run)
+        if isinstance(alike[0].finish, Retried):
+            freed += _retry(transaction, alike)
+        else:
+            freed += _end(transaction, alike, options)
+    # Last, so that they come before what has been handed on: they are older.
+    _release(transaction, released)
+    return freed
+
+
+def _together(ended: Ended) -> object:
+    """What ends in one step where it is the same for ends in a row; those of deduplication ids go one by one."""
+    if isinstance(ended.finish, Retried):
+        return "retried"
+    return "over" if ended.finish.job.options.deduplication is None else ended.row
 
 
 def stall(transaction: Transaction, rows: Sequence[int], max_stalled: int) -> list[str]:
@@ -73,10 +84,11 @@ def _release(transaction: Transaction, ended: Sequence[Ended]) -> None:
         )
 
 
-def _retry(transaction: Transaction, ended: Sequence[Ended]) -> None:
-    """Those of no delay wait at once; a key that is held stays held."""
-    if not ended:
-        return
+def _retry(transaction: Transaction, ended: Sequence[Ended]) -> int:
+    """Those of no delay wait at once, behind what is due by now; a key that is held stays held."""
+    at_once = sum(isinstance(each.finish, Retried) and each.finish.delay_ms <= 0 for each in ended)
+    if at_once:
+        promote(transaction)
     number = transaction.numbers.take(len(ended))
     changes: list[list[Any]] = []
     for place, each in enumerate(ended, number):
@@ -100,9 +112,11 @@ def _retry(transaction: Transaction, ended: Sequence[Ended]) -> None:
         """,
         json.dumps(changes),
     )
+    return at_once
 
 
-def _end(transaction: Transaction, ended: Sequence[Ended], options: ConsumerOptions) -> None:
+def _end(transaction: Transaction, ended: Sequence[Ended], options: ConsumerOptions) -> int:
+    """For good: deduplication ids and keys are free, or the next one's."""
     gone: list[int] = []
     changes: list[list[Any]] = []
     keeps: dict[tuple[int, Keep], None] = {}
@@ -144,6 +158,13 @@ def _end(transaction: Transaction, ended: Sequence[Ended], options: ConsumerOpti
         )
     for state, keep in keeps:
         _keep(transaction, state, keep)
+    following = 0
+    for each in ended:
+        if (once := each.finish.job.options.deduplication) is not None:
+            following += settle(transaction, once.id, each.finish.job.id)
+    return following + transaction.hand_over(
+        [each.finish.job.key for each in ended if each.holds and each.finish.job.key is not None]
+    )
 
 
 def _keep(transaction: Transaction, state: int, keep: Keep) -> None:

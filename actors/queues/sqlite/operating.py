@@ -97,11 +97,11 @@ def retry(transaction: Transaction, ids: Sequence[str] | None, until: int) -> in
     """
     rows = _of_state(transaction, schema.FAILED, ids, until)
     transaction.run(
-        "UPDATE queue_jobs SET attempts_made = 0, processed_ms = NULL, finished_ms = NULL, failed_reason = NULL"
-        " WHERE row IN (SELECT value FROM json_each(?))",
+        "UPDATE queue_jobs SET attempts_made = 0, attempts_started = 0, stalled = 0, processed_ms = NULL,"
+        " finished_ms = NULL, failed_reason = NULL WHERE row IN (SELECT value FROM json_each(?))",
         transaction.pack(rows),
     )
-    transaction.line_up(rows)
+    transaction.line_up(rows, lifo=True)
     return len(rows)
 
 
@@ -126,7 +126,8 @@ def remove(transaction: Transaction, id: str) -> None:
 def clear(transaction: Transaction, states: Collection[State], until: int) -> int:
     """Delete a number of the jobs of these states that were there before `until`; returns how many."""
     pending = transaction.pack(_pending(transaction))
-    for state in (number for each in states for number in _STATES[each]):
+    # Parked ones first: those that are deleted hand nothing on to them.
+    for state in (number for each in states for number in reversed(_STATES[each])):
         rows = transaction.rows(
             "j.queue = ? AND j.state = ? AND j.row < ? AND j.row NOT IN (SELECT value FROM json_each(?)) LIMIT ?",
             transaction.queue,

@@ -95,8 +95,11 @@ class SqliteQueue:
     # Workers
 
     async def consumer(self, options: ConsumerOptions) -> SqliteConsumer:
-        """What a process before this one had in hand comes back first."""
+        """What a process before this one had in hand comes back first, and what another order has parked."""
         await self.open()
+        signature = options.order.signature if options.order is not None else None
+        if await self.transact(lambda transaction: _unpark(transaction, signature)):
+            self.wakes.wake()
         await self.bring_back(options.max_stalled)
         return SqliteConsumer(self, options)
 
@@ -230,6 +233,24 @@ def _free_parked(transaction: Transaction) -> None:
         " AND NOT EXISTS (SELECT 1 FROM queue_jobs o WHERE o.queue = queue_jobs.queue AND o.holds = 1"
         " AND o.key = queue_jobs.key)",
         transaction.queue,
+    )
+
+
+def _unpark(transaction: Transaction, signature: str | None) -> int:
+    """What is parked by an order other than this one comes first, in the order in which it was; returns how many."""
+    found = transaction.all(
+        "SELECT row, key FROM queue_jobs WHERE queue = ? AND state = 2 ORDER BY place", transaction.queue
+    )
+    rows = [row for row, key in found if signature is None or not key.startswith(signature)]
+    if not rows:
+        return 0
+    return transaction.run(
+        """
+        UPDATE queue_jobs SET state = (priority > 0), rank = priority, place = ? + v.key
+        FROM json_each(?) AS v WHERE queue_jobs.row = v.value
+        """,
+        -transaction.numbers.take(len(rows)) - len(rows) + 1,
+        transaction.pack(rows),
     )
 
 

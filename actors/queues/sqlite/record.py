@@ -23,7 +23,7 @@ ADD: Final = Statement(
 COLUMNS: Final = (
     "j.row, j.state, j.timestamp_ms, j.attempts_made, j.attempts_started, j.stalled, j.processed_ms, j.finished_ms,"
     " j.key, j.holds, j.worker, j.failed_reason, j.stacktrace, j.return_value, j.progress, j.done, j.doomed,"
-    " p.fixed, p.envelope, p.data"
+    " j.rank, p.fixed, p.envelope, p.data"
 )
 """Of `queue_jobs j JOIN queue_payloads p`: what `job_of` reads."""
 
@@ -109,6 +109,7 @@ def job_of(fields: Fields) -> Job:
         progress,
         done,
         doomed,
+        rank,
         fixed,
         envelope,
         data,
@@ -132,6 +133,7 @@ def job_of(fields: Fields) -> Job:
         tuple(json.loads(stacktrace)) if stacktrace else (),
         "null" if state == schema.COMPLETED and return_value is None else return_value,
         progress,
+        rank if state == schema.DELAYED else None,
         worker,
         key,
         state == schema.PARKED,

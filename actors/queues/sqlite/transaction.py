@@ -88,7 +88,7 @@ class Transaction:
         return found
 
     def hand_over(self, keys: Sequence[str]) -> int:
-        """The next parked job of each key, which nobody holds any more, holds it, and comes before all that wait.
+        """The next parked job of each key, which nobody holds any more, holds it, and comes before all of its priority.
 
         Returns how many there were.
         """
@@ -96,7 +96,7 @@ class Transaction:
             return 0
         return self.run(
             """
-            UPDATE queue_jobs SET state = 0, rank = 0, holds = 1, place = ? - next.number
+            UPDATE queue_jobs SET state = (priority > 0), rank = priority, holds = 1, place = ? - next.number
             FROM (
                 SELECT k.key AS number, (
                     SELECT row FROM queue_jobs p WHERE p.queue = ? AND p.key = k.value AND p.state = 2
@@ -127,13 +127,16 @@ class Transaction:
         )
         self.hand_over([each.job.key for each in rows if each.holds and each.job.key is not None])
 
-    def line_up(self, rows: Sequence[int]) -> None:
-        """These wait now, by their priorities, behind those that do."""
+    def line_up(self, rows: Sequence[int], *, lifo: bool = False) -> None:
+        """These wait now, by their priorities, behind those that do; `lifo` lets those before all that say so."""
         self.run(
             """
-            UPDATE queue_jobs SET state = (priority > 0), rank = priority, place = ? + v.key
+            UPDATE queue_jobs SET state = (priority > 0), rank = priority, place = (? + v.key) * iif(
+                ? AND priority = 0 AND (SELECT fixed ->> '$.options.lifo' FROM queue_payloads p WHERE p.row = v.value),
+                -1, 1)
             FROM json_each(?) AS v WHERE queue_jobs.row = v.value
             """,
             self.numbers.take(len(rows)),
+            lifo,
             self.pack(rows),
         )

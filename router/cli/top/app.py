@@ -17,6 +17,7 @@ from router.cli.top.entry import Entry
 from router.cli.top.feed import Feed
 from router.cli.top.help import Help
 from router.cli.top.overview import Overview
+from router.cli.top.queue_entry import QueueEntry
 from router.cli.top.sample import History, Reading
 from router.cli.top.steering import SteeringScreen
 
@@ -39,10 +40,14 @@ class Top(App[None]):
         self.theme = "ansi-dark"
         self.feed = feed
         self._history = History()
+        self._queue_history = History()
+        self.queues: list[QueueEntry] = []
+        """In the order of their actors."""
         self.lost = ""
         """Why the router cannot be asked; empty while it can."""
         self._take(first)
         self._wanted = asyncio.Event()
+        self._queues_wanted = asyncio.Event()
 
     def get_default_screen(self) -> Screen[None]:
         return Overview()
@@ -53,19 +58,23 @@ class Top(App[None]):
             ended = 128 + signal.SIGTERM
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: self.exit(return_code=ended))
         self._watch()
+        self._watch_queues()
 
     @property
     def silence_s(self) -> float:
         """How long ago the router said something."""
         return time.monotonic() - self.sample.now.at
 
-    def entry(self, name: str) -> Entry | None:
-        """The row of a name, where it has one."""
-        return self._by_name.get(name)
+    def entry(self, like: Entry) -> Entry | None:
+        """The row, as it is now, of what this was a row of; None where that has gone."""
+        if isinstance(like, QueueEntry):
+            return next((queue for queue in self.queues if queue.key == like.key), None)
+        return self._by_name.get(like.name)
 
     def look_again(self) -> None:
         """Read at once: something has been done to the router."""
         self._wanted.set()
+        self._queues_wanted.set()
 
     def action_help(self) -> None:
         self.push_screen(Help())
@@ -81,16 +90,37 @@ class Top(App[None]):
             else:
                 self.lost = ""
                 self._take(reading)
-            for screen in self.screen_stack:
-                if isinstance(screen, SteeringScreen) and screen.is_mounted:
-                    screen.take()
-            pause_s = self.feed.pause_s(time.monotonic() - began)
-            self._wanted.clear()
+            self._show()
+            await self._pause(time.monotonic() - began, self._wanted)
+
+    @work(name="queues")
+    async def _watch_queues(self) -> None:
+        """Apart from the rest, which a store that leaves its commands unanswered must not slow down."""
+        while True:
+            began = time.monotonic()
             try:
-                async with asyncio.timeout(pause_s):
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
+                answer = await asyncio.to_thread(self.feed.read_queues)
+            except Failure:
+                pass  # what is wrong with the router is said by the one above
+            else:
+                reading = Reading.of_queues(time.monotonic(), self.sample.now.router, answer)
+                sample = self._queue_history.add(reading)
+                self.queues = [QueueEntry(view, sample) for view in reading.views.values()]
+                self._show()
+            await self._pause(time.monotonic() - began, self._queues_wanted)
+
+    def _show(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, SteeringScreen) and screen.is_mounted:
+                screen.take()
+
+    async def _pause(self, took_s: float, wanted: asyncio.Event) -> None:
+        wanted.clear()
+        try:
+            async with asyncio.timeout(self.feed.pause_s(took_s)):
+                await wanted.wait()
+        except TimeoutError:
+            pass
 
     def _take(self, reading: Reading) -> None:
         self.sample = self._history.add(reading)

@@ -1,4 +1,4 @@
-"""The columns of actors and of routes: what stands in each, what it is sorted by, and which of them fit."""
+"""The columns of actors, routes and queues: what stands in each, what it is sorted by, and which of them fit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from router.cli.table import Cell
 from router.cli.terminal import Style, width
 from router.cli.top.entry import Entry
 from router.cli.top.gauge import bar, compact, took
+from router.cli.top.queue_entry import QueueEntry
 
 GAP: Final = 2
 LEAST_NAME: Final = 13
@@ -120,6 +121,21 @@ def _rate(*path: str) -> tuple[Callable[[Entry], Cell | str], Callable[[Entry], 
     return cell, value
 
 
+def _of_queue(
+    figure: Callable[[QueueEntry], float | None], *, bad: Style | None = None
+) -> tuple[Callable[[Entry], Cell | str], Callable[[Entry], Value]]:
+    def value(entry: Entry) -> Value:
+        assert isinstance(entry, QueueEntry), "no other table has these columns"
+        return figure(entry)
+
+    def cell(entry: Entry) -> Cell | str:
+        number = value(entry)
+        assert not isinstance(number, str)
+        return Cell(compact(number), bad if number else "dim")
+
+    return cell, value
+
+
 def _latency(quantile: str) -> Column:
     return Column(
         quantile.upper(),
@@ -188,8 +204,26 @@ ROUTES: Final = (
 )
 
 
+QUEUES: Final = (
+    _name("QUEUES"),
+    Column("STORE", 6, lambda e: str(e.view.get("store")), lambda e: str(e.view.get("store")), False, 9, False),
+    Column("STATE", 6, lambda e: e.state_cell, lambda e: e.urgency, right=False, falling=False),
+    Column("IN/S", 6, *_of_queue(lambda queue: queue.added_per_s), spare=6),
+    Column("DONE/S", 6, *_of_queue(lambda queue: queue.finished_per_s)),
+    Column("WAITING", 7, *_of_queue(lambda queue: queue.waiting)),
+    Column("DELAYED", 7, *_of_queue(lambda queue: queue.jobs("delayed")), spare=3),
+    Column("ACTIVE", 6, *_of_queue(lambda queue: queue.jobs("active")), spare=2),
+    Column("SPILLED", 7, *_of_queue(lambda queue: queue.view.get("spilled"), bad="yellow"), spare=1),
+    Column("DONE", 6, *_of_queue(lambda queue: queue.jobs("completed")), spare=8),
+    Column("FAILED", 6, *_of_queue(lambda queue: queue.jobs("failed"), bad="red")),
+    _oldest(4),
+)
+
+
 def shown_columns(columns: Sequence[Column], entries: Sequence[Entry]) -> tuple[Column, ...]:
     """Without those of which the router tells nothing."""
-    latencies = {"P50": "p50", "P99": "p99"}
-    told = any("latency" in entry.view for entry in entries)
-    return tuple(column for column in columns if told or column.title not in latencies)
+    told = {
+        **dict.fromkeys(("P50", "P99"), any("latency" in entry.view for entry in entries)),
+        "SPILLED": any(entry.view.get("spilled") for entry in entries),
+    }
+    return tuple(column for column in columns if told.get(column.title, True))

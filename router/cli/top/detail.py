@@ -18,13 +18,15 @@ from router.cli.failure import Failure
 from router.cli.terminal import printable
 from router.cli.top.entry import Entry
 from router.cli.top.facts import headline, lines
+from router.cli.top.queue_entry import QueueEntry
+from router.cli.top.queue_facts import queue_lines
 from router.cli.top.steering import SteeringScreen, shown_keys
 
 _KEYS: Final = (("Esc", "back"), ("↑ ↓", "scroll"), ("p", "pause"), ("r", "resume"), ("?", "help"), ("q", "quit"))
 
 
 class Detail(SteeringScreen):
-    """It stays with the name, over swaps and restarts of the router."""
+    """It stays with what it was opened for, over swaps and restarts of the router."""
 
     DEFAULT_CSS = """
     Detail VerticalScroll {
@@ -38,19 +40,20 @@ class Detail(SteeringScreen):
         Binding("escape,backspace,left,enter", "back", "Back", show=False, priority=True),
     ]
 
-    def __init__(self, name_shown: str) -> None:
+    def __init__(self, entry: Entry) -> None:
         super().__init__()
-        self.name_shown = name_shown
+        self._entry = entry
         self._headline = Static(id="headline")
         self._facts = Static(id="facts")
-        self._mailbox: Json | None = None
+        self._inside: Json | None = None
+        """Its mailbox, or its jobs."""
         self._looking = False
         self._look_at = 0.0
         """Monotonic seconds: when to look into its mailbox again."""
 
     @property
     def current(self) -> Entry | None:
-        return self.top.entry(self.name_shown)
+        return self.top.entry(self._entry)
 
     def compose(self) -> ComposeResult:
         yield self._headline
@@ -70,7 +73,7 @@ class Detail(SteeringScreen):
         entry = self.current
         if entry is not None and not self._looking and not self.top.lost and time.monotonic() >= self._look_at:
             self._looking = True
-            self._look(bool(entry.view.get("children")))
+            self._look(entry)
         self._draw()
 
     def note(self) -> Text:
@@ -78,12 +81,16 @@ class Detail(SteeringScreen):
         return Text(printable(self.top.lost), "red")
 
     @work(name="mailbox")
-    async def _look(self, children: bool) -> None:
-        began = time.monotonic()
+    async def _look(self, entry: Entry) -> None:
+        began, feed = time.monotonic(), self.top.feed
         try:
-            self._mailbox = await asyncio.to_thread(self.top.feed.look_into, self.name_shown, children=children)
+            if isinstance(entry, QueueEntry):
+                self._inside = await asyncio.to_thread(feed.jobs, entry.asked_as[1])
+            else:
+                children = bool(entry.view.get("children"))
+                self._inside = await asyncio.to_thread(feed.look_into, entry.name, children=children)
         except Failure as failure:
-            self._mailbox = {"why": str(failure)}
+            self._inside = {"why": str(failure)}
         finally:
             self._looking = False
             self._look_at = began + self.top.feed.pause_s(time.monotonic() - began)
@@ -92,12 +99,16 @@ class Detail(SteeringScreen):
     def _draw(self) -> None:
         entry = self.current
         if entry is None:
-            gone = Text.assemble((printable(self.name_shown), "bold"), "  is not in the topology any more")
+            gone = Text.assemble((printable(self._entry.name), "bold"), "  is not in the topology any more")
             self._headline.update(gone, layout=False)
             return
         self._headline.update(headline(entry), layout=False)
         room = max(20, self.size.width - 3)
-        self._facts.update(Text("\n").join(lines(entry, self.top.entries, self._mailbox, room)))
+        if isinstance(entry, QueueEntry):
+            facts = queue_lines(entry, self._inside, room)
+        else:
+            facts = lines(entry, self.top.entries, self._inside, room)
+        self._facts.update(Text("\n").join(facts))
         self.show_status()
 
     def action_back(self) -> None:

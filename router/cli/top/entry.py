@@ -38,6 +38,26 @@ class Entry:
         return str(self.view.get("name"))
 
     @property
+    def key(self) -> str:
+        """What it is found by, in a table and in a sample."""
+        return self.name
+
+    @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        return "route" if self.is_route else f"{self.view.get('type')} actor"
+
+    @property
+    def meant(self) -> str:
+        """What a question before something is done to it calls it."""
+        return self.name
+
+    @property
+    def asked_as(self) -> tuple[str, str]:
+        """How the control API is asked for it: where, and by which name."""
+        return "actors", self.name
+
+    @property
     def is_route(self) -> bool:
         return self.view.get("kind") == "route"
 

@@ -31,8 +31,7 @@ _BAD: Final = ("refused", "unknown", "failed", "expired", "dead_lettered", "retu
 def headline(entry: Entry) -> Text:
     """What it is, and how it does."""
     cell = entry.state_cell
-    what = "route" if entry.is_route else f"{entry.view.get('type')} actor"
-    return Text.assemble((printable(entry.name), "bold"), f"  {printable(what)}  ", (cell.text, cell.style or ""))
+    return Text.assemble((printable(entry.name), "bold"), f"  {printable(entry.kind)}  ", (cell.text, cell.style or ""))
 
 
 def lines(entry: Entry, entries: Sequence[Entry], mailbox: Json | None, room: int) -> Iterator[Text]:

@@ -31,6 +31,10 @@ class Feed:
         answer = self._client.get("actors")
         return Reading.of(time.monotonic(), router, answer)
 
+    def read_queues(self) -> Json:
+        """All queues; raises `Failure`. A store that is away takes its time, so that this has a rhythm of its own."""
+        return self._client.get("queues")
+
     def pause_s(self, took_s: float) -> float:
         """How long to wait before the next reading, when the last one took so long."""
         return max(self.every_s, took_s / SHARE)
@@ -43,6 +47,10 @@ class Feed:
             found["children"] = family.get("shown", [])
         return found
 
-    def steer(self, verb: str, name: str) -> Json:
-        """Pause or resume; the answer says what that holds back."""
-        return self._client.post("actors", name, verb, body={})
+    def jobs(self, name: str) -> Json:
+        """The first jobs of a queue."""
+        return self._client.get("queues", name, "jobs", limit=MESSAGES)
+
+    def steer(self, verb: str, kind: str, name: str) -> Json:
+        """Pause or resume one of `actors`, routes included, or of `queues`; the answer says what that holds back."""
+        return self._client.post(kind, name, verb, body={})

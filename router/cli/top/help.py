@@ -13,11 +13,11 @@ from textual.widgets import Static
 
 _KEYS: Final = (
     ("↑ ↓  PgUp PgDn", "move; j and k as well, Home and End"),
-    ("Tab", "actors, or routes"),
+    ("Tab", "actors, routes, queues"),
     ("Enter", "one of them with all its counters, and what waits in it; Esc comes back"),
     ("s  S", "sort by the next column; the other way round. So does a click on a title"),
     ("/", "show only what has these words in its name, type or state; Esc shows all"),
-    ("p  r", "pause, resume: asks first, then says what that holds back"),
+    ("p  r", "pause, resume: asks first, then says what that holds back; a queue, for all that work it"),
     ("q", "leave, as Ctrl-C does; the router runs on"),
 )
 _WORDS: Final = (
@@ -26,6 +26,8 @@ _WORDS: Final = (
     ("FAILED", "attempts that were refused, or of which nobody knows"),
     ("OLDEST", "how long the message that has been here longest has been here"),
     ("DEAD", "messages that became dead letters"),
+    ("WAITING", "of a queue: jobs that a worker could begin; DELAYED ones wait for their time"),
+    ("SPILLED", "jobs that wait in the state directory until the queue's store is there again"),
     ("P50 P99", "what half of the latest messages took at most, and 99 of 100"),
     ("unavailable", "its remote end is away; its routes use their fallback, or wait"),
     ("suspended", "a route with messages that wait for a target that is away"),

@@ -23,7 +23,7 @@ class Listing:
     """None: in the order of the topology."""
     falling: bool = False
     cursor: str | None = None
-    """The name of the row it is on."""
+    """The key of the row it is on."""
     first: int = 0
     """The place of the row that stands on top."""
     _place: int = 0
@@ -65,7 +65,7 @@ class Listing:
     def go(self, place: int) -> None:
         """Put the cursor there, or as near as there are rows."""
         self._place = min(max(place, 0), max(len(self.rows) - 1, 0))
-        self.cursor = self.rows[self._place].name if self.rows else None
+        self.cursor = self.rows[self._place].key if self.rows else None
 
     def reveal(self, height: int) -> None:
         """Scroll as little as it takes for the cursor to be seen, and for no room to be wasted."""
@@ -84,7 +84,7 @@ class Listing:
         elif self.falling:
             rows.reverse()
         self.rows = rows
-        place = next((place for place, entry in enumerate(rows) if entry.name == self.cursor), None)
+        place = next((place for place, entry in enumerate(rows) if entry.key == self.cursor), None)
         self.go(self._place if place is None else place)
 
     def _matches(self, entry: Entry) -> bool:

@@ -1,4 +1,4 @@
-"""The first screen: all actors and all routes."""
+"""The first screen: all actors, all routes, and all queues where there are any."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from router.cli.figures import plural, span
 from router.cli.terminal import printable, width
-from router.cli.top.columns import ACTORS, ROUTES
+from router.cli.top.columns import ACTORS, QUEUES, ROUTES
 from router.cli.top.detail import Detail
 from router.cli.top.entry import Entry
 from router.cli.top.gauge import compact
@@ -22,27 +22,30 @@ from router.cli.top.steering import SteeringScreen, shown_keys
 from router.cli.top.table import HEAD, Table
 
 LEAST_ROWS: Final = 4
-"""Of the table where the keys do not go, when there is not room for both."""
+"""Of a table where the keys do not go, when there is not room for all."""
 _KEYS: Final = (
     *(("↵", "detail"), ("s", "sort"), ("/", "filter"), ("p", "pause"), ("r", "resume")),
-    *(("Tab", "other table"), ("?", "help"), ("q", "quit")),
+    *(("Tab", "next table"), ("?", "help"), ("q", "quit")),
 )
 
 
 class Overview(SteeringScreen):
-    """Two tables, as high as what is in them, or as there is room for."""
+    """Tables, as high as what is in them, or as there is room for."""
 
     DEFAULT_CSS = """
     Overview { layout: vertical; }
     Overview #headline { margin-bottom: 1; }
     Overview #actors { margin-bottom: 1; }
+    Overview #queues { margin-top: 1; display: none; }
+    Overview.-queues #queues { display: block; }
     Overview Vertical { height: 1fr; overflow: hidden; }
     Overview #search { height: 1; border: none; padding: 0 1; display: none; background: $background; }
     Overview.-searching #search { display: block; }
     Overview.-searching #status { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab,shift+tab", "other", "Other table", show=False, priority=True),
+        Binding("tab", "next(1)", "Next table", show=False, priority=True),
+        Binding("shift+tab", "next(-1)", "Table before", show=False, priority=True),
         Binding("s", "sort", "Sort", show=False),
         Binding("S", "turn", "Turn round", show=False),
         Binding("slash", "search", "Filter", show=False),
@@ -54,12 +57,14 @@ class Overview(SteeringScreen):
         self._headline = Static(id="headline")
         self.actors = Table(ACTORS, id="actors")
         self.routes = Table(ROUTES, id="routes")
+        self.queues = Table(QUEUES, id="queues")
         self._search = Input(id="search", placeholder="words in name, type or state", select_on_focus=False)
         self.active = self.actors
 
     @property
-    def tables(self) -> tuple[Table, Table]:
-        return self.actors, self.routes
+    def tables(self) -> tuple[Table, ...]:
+        """Those that are shown, from top to bottom."""
+        return (self.actors, self.routes, self.queues) if self.queues.listing.entries else (self.actors, self.routes)
 
     @property
     def current(self) -> Entry | None:
@@ -68,7 +73,7 @@ class Overview(SteeringScreen):
     def compose(self) -> ComposeResult:
         yield self._headline
         with Vertical():
-            yield from self.tables
+            yield from (self.actors, self.routes, self.queues)
         yield self.status
         yield self._search
         yield Static(shown_keys(_KEYS), id="keys")
@@ -81,11 +86,15 @@ class Overview(SteeringScreen):
         entries = self.top.entries
         actors = [entry for entry in entries if not entry.is_route]
         routes = [entry for entry in entries if entry.is_route]
-        names = max((width(printable(entry.name)) for entry in entries), default=0)
-        for table, shown in ((self.actors, actors), (self.routes, routes)):
+        queues = self.top.queues
+        names = max((width(printable(entry.name)) for entry in (*entries, *queues)), default=0)
+        for table, shown in ((self.actors, actors), (self.routes, routes), (self.queues, queues)):
             table.show(shown, names)
             table.mark_stale(bool(self.top.lost))
         self._headline.update(self._headline_text(routes), layout=False)
+        self.set_class(bool(queues), "-queues")
+        if self.active not in self.tables:
+            self.actors.focus()
         self._share_room()
         self.show_status()
 
@@ -111,12 +120,15 @@ class Overview(SteeringScreen):
         return Text.assemble(left, "  ", right)
 
     def _share_room(self) -> None:
-        """The one where the keys go gets what it needs, as long as something is left for the other one."""
+        """The one where the keys go gets what it needs, as long as something is left for the others."""
+        others = [table for table in self.tables if table is not self.active]
         # Headline, status, keys, and an empty line before each table.
-        room = self.size.height - 5
-        other = self._other
-        least = min(other.needs, max(HEAD + LEAST_ROWS, room - self.active.needs))
-        heights = {self.active: max(2, min(self.active.needs, room - least)), other: max(2, least)}
+        room = self.size.height - 4 - len(others)
+        least = max(HEAD + 1, min(HEAD + LEAST_ROWS, room // (len(others) + 1)))
+        heights = {table: min(table.needs, least) for table in others}
+        heights[self.active] = max(HEAD + 1, min(self.active.needs, room - sum(heights.values())))
+        for table in others:
+            heights[table] = min(table.needs, heights[table] + max(0, room - sum(heights.values())))
         for table, height in heights.items():
             if table.size.height != height:
                 table.styles.height = height
@@ -129,7 +141,7 @@ class Overview(SteeringScreen):
 
     def on_table_chosen(self) -> None:
         if (entry := self.current) is not None:
-            self.app.push_screen(Detail(entry.name))
+            self.app.push_screen(Detail(entry))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         if isinstance(event.widget, Table) and event.widget is not self.active:
@@ -137,14 +149,14 @@ class Overview(SteeringScreen):
             self._share_room()
             self.show_status()
 
-    @property
-    def _other(self) -> Table:
-        """The one where the keys do not go."""
-        return self.routes if self.active is self.actors else self.actors
-
-    def action_other(self) -> None:
+    def action_next(self, tables: int) -> None:
         if not self.has_class("-searching"):
-            self._other.focus()
+            shown = self.tables
+            # At once: the next key may have come with this one.
+            self.active = shown[(shown.index(self.active) + tables) % len(shown)]
+            self.set_focus(self.active)
+            self._share_room()
+            self.show_status()
 
     def action_sort(self) -> None:
         self.active.sort_by_next()
@@ -152,7 +164,7 @@ class Overview(SteeringScreen):
     def action_turn(self) -> None:
         self.active.turn()
 
-    # The filter is both tables'.
+    # The filter is all tables'.
 
     def action_search(self) -> None:
         self.add_class("-searching")
@@ -174,7 +186,6 @@ class Overview(SteeringScreen):
 
     @on(Input.Submitted)
     def _search_done(self) -> None:
-        other = self._other
-        if self.current is None and other.listing.rows:
-            self.active = other
+        if self.current is None:
+            self.active = next((table for table in self.tables if table.listing.rows), self.active)
         self._leave_search()

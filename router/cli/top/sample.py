@@ -21,12 +21,17 @@ class Reading:
     """Monotonic seconds."""
     router: Json
     views: Mapping[str, Json]
-    """Actors and routes by name, which they share; in the order of the topology."""
+    """Actors and routes by name, which they share, in the order of the topology; or queues by `queue_key`."""
 
     @classmethod
     def of(cls, at: float, router: Json, answer: Json) -> Reading:
         """Of the answers to `GET /v1/router` and `GET /v1/actors`."""
         return cls(at, router, {str(view["name"]): view for view in _views(answer) if "name" in view})
+
+    @classmethod
+    def of_queues(cls, at: float, router: Json, answer: Json) -> Reading:
+        """Of the answer to `GET /v1/queues`; `router` is what the router said of itself last."""
+        return cls(at, router, {queue_key(view): view for view in answer.get("queues", ())})
 
     @property
     def process(self) -> tuple[Any, Any]:
@@ -71,6 +76,11 @@ class History:
         while len(self._readings) > 2 and reading.at - self._readings[0].at > self.span_s:
             self._readings.popleft()
         return Sample(reading, self._readings[0] if len(self._readings) > 1 else None)
+
+
+def queue_key(view: Json) -> str:
+    """Of a queue: its first actor, which has no other one; of its name there may be several, in other stores."""
+    return str((view.get("actors") or [view.get("name")])[0])
 
 
 def _views(answer: Json) -> Iterator[Json]:

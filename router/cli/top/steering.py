@@ -88,28 +88,29 @@ class SteeringScreen(Screen[None]):
     def action_steer(self, verb: str) -> None:
         if (entry := self.current) is None:
             return
-        name = entry.name
 
         def answered(agreed: bool | None) -> None:
             if agreed:
-                self._steer(verb, name)
+                self._steer(verb, entry)
 
-        self.app.push_screen(Question(f"{verb} {name}?"), answered)
+        self.app.push_screen(Question(f"{verb} {entry.meant}?"), answered)
 
     @work(name="steer")
-    async def _steer(self, verb: str, name: str) -> None:
+    async def _steer(self, verb: str, entry: Entry) -> None:
         try:
-            answer = await asyncio.to_thread(self.top.feed.steer, verb, name)
+            answer = await asyncio.to_thread(self.top.feed.steer, verb, *entry.asked_as)
         except Failure as failure:
             self.say(Text(printable(f"{failure}. {failure.hint}" if failure.hint else str(failure)), "red"))
             return
-        self.say(told(verb, name, answer))
+        self.say(told(verb, entry.name, answer))
         self.top.look_again()
 
 
 def told(verb: str, name: str, answer: Json) -> Text:
     """What a pause holds back, or that it is over."""
     text = Text(printable(name), "bold")
+    if "paused" in answer:  # a queue
+        return Text.assemble(text, " is paused, for all that work it" if answer["paused"] else " goes on")
     if verb == "resume":
         return Text.assemble(text, " goes on" if answer.get("resumed", True) else " was not paused")
     held = answer.get("held_back")

@@ -34,7 +34,7 @@ _STYLES: Final[dict[Style | None, RichStyle]] = {None: _PLAIN, **{name: RichStyl
 
 
 class Table(Widget, can_focus=True):
-    """Actors or routes, under titles that stay."""
+    """Actors, routes or queues, under titles that stay."""
 
     DEFAULT_CSS = "Table { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [

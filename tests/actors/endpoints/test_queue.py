@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from actors.core.clock import ManualClock, settle
 from actors.core.errors import DeliveryError, ExpressionError
@@ -369,3 +370,13 @@ def test_what_is_kept_is_bounded_unless_the_file_says_otherwise() -> None:
     assert (default.completed.meant(), default.failed.meant()) == (Keep(10_000, 86_400), Keep(10_000, 30 * 86_400))
     given = QueueOptions.model_validate({"keep": {"completed": 5, "failed": {"age": "90s"}}}).keep
     assert (given.completed.meant(), given.failed.meant()) == (Keep(5), Keep(None, 90))
+
+
+@pytest.mark.parametrize("name", ["bull:orders", "a\nb", ""])
+def test_a_name_that_bullmq_does_not_take_is_refused_in_words(name: str) -> None:
+    """And not by a pattern that one has to read."""
+    with pytest.raises(ValidationError) as refused:
+        QueueOptions.model_validate({"queue": name})
+    (error,) = refused.value.errors()
+    assert "pattern" not in error["msg"]
+    assert QueueOptions.model_validate({"queue": "tania-messages 🦊"}).queue == "tania-messages 🦊"

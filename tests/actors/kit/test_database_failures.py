@@ -1,19 +1,13 @@
 """What fails, who is told, and how a database goes on."""
 
 import asyncio
-import resource
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
-
-import pytest
 
 from actors.core.errors import StorageError
 from actors.kit.database import Database
 from tests.actors.kit.table import DELETE, FINISH, NEW, PAGE, PUT, SCHEMA, keys, opened, waiting
+from tests.disks import failing_disk, small_disk
 from tests.loop import Run
 
 
@@ -127,17 +121,6 @@ def test_on_a_full_disk_lazy_deletions_make_room(run: Run, tmp_path: Path) -> No
     run(scenario())
 
 
-@contextmanager
-def failing_disk() -> Iterator[None]:
-    """Let no file of this process grow: writing one fails with an I/O error."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_lazy_statements_outlive_a_disk_that_fails(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path / "x.db") as database:
@@ -156,19 +139,6 @@ def test_lazy_statements_outlive_a_disk_that_fails(run: Run, tmp_path: Path) -> 
             assert database.lazy_lost == 0
 
     run(scenario())
-
-
-@contextmanager
-def small_disk(path: Path) -> Iterator[Path]:
-    """A disk of 2 MB on `path`; where it may not be mounted, the test is left out."""
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(path)]
-    if not shutil.which("mount") or subprocess.run(command, capture_output=True, timeout=10).returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", str(path)], timeout=10, check=True)
 
 
 def test_a_disk_that_it_filled_itself_can_be_emptied(run: Run, tmp_path: Path) -> None:

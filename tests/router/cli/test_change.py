@@ -51,11 +51,20 @@ def plan_of(**more: Any) -> Json:
         "connections": ["broker"],
         "settings": ["http", "log"],
         "promises": ["route to-crm: order by key is lost (order_by is gone)"],
+        "left_behind": ["1,204 jobs stay in queue 'inbound' (sqlite): nobody here works them then"],
         **more,
     }
 
 
-EMPTY = plan_of(empty=True, actors=[actor("log", "kept")], routes=[], connections=[], settings=[], promises=[])
+EMPTY = plan_of(
+    empty=True,
+    actors=[actor("log", "kept")],
+    routes=[],
+    connections=[],
+    settings=[],
+    promises=[],
+    left_behind=[],
+)
 
 
 def side(**more: int) -> Json:
@@ -125,6 +134,9 @@ def test_a_plan_is_what_changes_and_what_is_lost_by_it(file: Path, control: Reco
         "",
         "Promised no longer:",
         "  - route to-crm: order by key is lost (order_by is gone)",
+        "",
+        "Left behind:",
+        "  - 1,204 jobs stay in queue 'inbound' (sqlite): nobody here works them then",
         "",
         "orders has to end before its successor can start: what is sent there meanwhile waits, and clients of HTTP are "
         "answered 503; mostly that is well under a second",

@@ -76,7 +76,7 @@ def test_an_unknown_template_is_wrong_usage(cli: Cli, folder: Path) -> None:
         2,
         "error: there is no template 'websockets'\n       did you mean 'websocket'?\n",
     )
-    assert "there are: webhook, bridge, mqtt, websocket" in cli("init", "xyz").errors
+    assert "there are: webhook, bridge, mqtt, queue, websocket" in cli("init", "xyz").errors
     assert cli("init", "../templates/mqtt").code == 2
     assert not list(folder.iterdir())
 

@@ -61,6 +61,7 @@ def job(**more: Any) -> Json:
         "name": "message",
         "state": "failed",
         "age_s": 7300.0,
+        "due_in_s": None,
         "key": "+593",
         "parked": False,
         "attempts_made": 3,
@@ -152,7 +153,7 @@ def test_stats_of_a_store_that_is_away_say_what_is_known_here(control: Recorded,
     ended = cli("queue", "stats", "inbound")
     assert ended.code == 1
     assert "state          away: 127.0.0.1:6379 refuses" in ended.output
-    assert "spilled        17" in ended.output
+    assert "spilled        17, kept here until the store is back" in ended.output
     assert "waiting" not in ended.output
 
 
@@ -170,6 +171,16 @@ def test_jobs_are_a_line_each_with_their_errors_below(control: Recorded, cli: Cl
         "",
         "more of them: --start 6 (30 in all)",
     ]
+
+
+def test_delayed_jobs_say_when_they_are_due(control: Recorded, cli: Cli) -> None:
+    """Beside those that are not; one that a worker takes at any moment is due in nothing."""
+    jobs = [job(state="delayed", due_in_s=3.2, failed_reason=None), job(state="waiting", key=None)]
+    control.answer("GET", JOBS, {"name": "tania-messages", "jobs": jobs, "total": 2})
+    lines = cli("queue", "jobs", "inbound").output.splitlines()
+    assert lines[0] == "STATE    ID    NAME     KEY     AGE      DUE  TRIES  MESSAGE"
+    assert lines[1].split()[6:8] == ["in", "3.2s"]
+    assert lines[2].split()[6] == "–"
 
 
 def test_an_empty_page_says_so(control: Recorded, cli: Cli) -> None:
@@ -338,3 +349,16 @@ def test_ps_tells_that_a_queue_is_paused_while_its_actor_is_ready(control: Recor
     asked = len(control.asked)
     assert "paused" not in cli("ps").output
     assert len(control.asked) == asked + 2
+
+
+def test_ps_tells_that_a_store_is_away_while_its_actor_is_ready(control: Recorded, cli: Cli) -> None:
+    """As one is that keeps jobs meanwhile, or fails; one that is unavailable for it has said so."""
+    control.answer("GET", "/v1/router", {"name": "shop"})
+    actor: Json = {"name": "inbound", "type": "queue", "state": "ready", "about": {"queue": "tania-messages"}}
+    control.answer("GET", "/v1/actors", {"actors": [{**actor, "available": True}], "routes": []})
+    control.answer("GET", "/v1/queues", {"queues": [queue(**AWAY)]})
+    assert cli("ps").output.splitlines()[-1] == (
+        "the store of queue tania-messages is away: 127.0.0.1:6379 refuses; 17 jobs wait in the state directory for it"
+    )
+    control.answer("GET", "/v1/actors", {"actors": [{**actor, "available": False}], "routes": []})
+    assert "the store of" not in cli("ps").output

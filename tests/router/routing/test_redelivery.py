@@ -432,19 +432,23 @@ def test_fallbacks_that_a_change_has_taken_away_are_not_gone_to(run: Run, tmp_pa
 
 
 def test_what_a_route_has_when_it_ends_goes_back_where_an_attempt_is_left(run: Run, tmp_path: Path) -> None:
+    """What no target has seen goes back in any case: it has that attempt still to come."""
+
     async def scenario() -> None:
         async with system(tmp_path) as router:
-            sink = router.target("sink")
+            sink = router.target("sink", concurrency=2)
             sink.otherwise = Hang()
             route = router.route("sink", concurrency=9)
             shelf, last = Shelf(router), Shelf(router, attempts=1)
-            in_hand, waiting = await shelf.sent("in hand", "waiting")
-            (lost_cause,) = await last.sent("last")
+            (in_hand,), (lost_cause,) = await shelf.sent("in hand"), await last.sent("last one")
+            (waiting,), (unseen,) = await shelf.sent("waiting"), await last.sent("unseen")
             bury_all(route, "the route has ended")
             await router.settle()
             assert (shelf.ends(in_hand), shelf.ends(waiting)) == (["returned"], ["returned"])
             assert last.ends(lost_cause) == ["dead_lettered"]
             assert [letter.message_id for letter in await router.letters()] == [lost_cause.id]
+            assert (last.ends(unseen), last.released) == ([], [unseen.id])
+            assert route.balance().difference == 0
 
     run(scenario())
 

@@ -76,6 +76,25 @@ def test_actors_and_routes_are_nodes_in_the_order_of_the_file() -> None:
     assert facts["tick"] == ("timer", "every 5m", "disabled")
 
 
+def test_an_actor_says_which_connection_it_is_on() -> None:
+    """Whatever its option for that is called; a queue in the house is on none."""
+    text = """\
+router: 1
+name: shop
+connections:
+  jobs: {type: redis, url: "redis://127.0.0.1:6379"}
+actors:
+  tick: {type: timer, every: 1s}
+  far: {type: queue, store: jobs, queue: tania-messages}
+  near: {type: queue}
+routes:
+  r: {from: tick, to: [far, near]}
+"""
+    facts = {node.name: node.facts for node in graph(text).nodes}
+    assert facts["far"] == ("queue on jobs", "tania-messages")
+    assert facts["near"] == ("queue",)
+
+
 def test_edges_say_when_a_message_takes_them() -> None:
     """Conditions are shortened; the first fallback is tried first."""
     condition = "data.kind == 'sale' and headers.token =…"

@@ -99,6 +99,16 @@ def routes(*lines: str, actors: str = ACTORS) -> list[str]:
             "(an expression stands in {{ }})",
         ),
         (
+            "{from: in, to: out, order_by: data.a, concurrency: 9}",
+            "data.a | warning: 'order_by' is the same for every message, and so one at a time is under way "
+            "(an expression stands in {{ }})",
+        ),
+        (
+            "{from: in, to: out, order_by: '{data.a}'}",
+            "'{data.a}' | warning: 'order_by' is the same for every message, and so one at a time is under way "
+            "(an expression stands in {{ }})",
+        ),
+        (
             "{from: relay, to: {split: {out: 1, relay: 1}}}",
             "relay | a cycle of routes that wait for each other: relay → r1 → relay ('durable: true' on one of them)",
         ),
@@ -151,10 +161,30 @@ def test_a_mistake_in_a_route_is_told_once(route: str, expected: str) -> None:
         "{from: in, to: {split: {out: 90, sink: 0.5}, by: '{{ data.a }}'}, fallback: sink}",
         "{from: in, to: {split: {out: 1, sink: 0}, by: ''}, order_by: same}",
         "{from: in, to: {split: {out: 1, sink: 0}, by: same}}",
+        "{from: in, to: out, order_by: all}",
+        "{from: in, to: out, order_by: '{{ data.a }}', concurrency: 9}",
     ],
 )
 def test_what_is_right_is_not_told(route: str) -> None:
     assert routes(route) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "is_told"),
+    [
+        ("order_by: '{data.to}'", True),
+        ("order_by: data.to, concurrency: 9", True),
+        ("order_by: '{{ data.to }}', concurrency: 9", False),
+        ("order_by: all", False),
+    ],
+)
+def test_an_order_by_one_key_is_told_of_an_actor_too(options: str, is_told: bool) -> None:
+    """Where it looks like a mistake: one job at a time, over several routers, may be what is wanted."""
+    text = HEAD + f"actors: {{in: {{type: timer, every: 1s}}, q: {{type: queue, {options}}}, log: {{type: log}}}}\n"
+    text += "routes: {a: {from: in, to: q}, b: {from: q, to: log}}\n"
+    topology, problems = check(text, path=Path("t.yaml"), catalog=Catalog.installed(), environ={})
+    assert topology is not None
+    assert [problem.severity for problem in problems] == (["warning"] if is_told else [])
 
 
 def test_a_cycle_over_several_routes_is_told_once_with_its_way() -> None:

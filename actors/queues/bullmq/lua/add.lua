@@ -1,4 +1,5 @@
--- Adds jobs, in their order. Wants the package's scripts as add_standard, add_delayed, add_prioritized.
+-- Adds jobs, in their order. Wants the package's scripts as add_standard, add_delayed, add_prioritized,
+-- and what order.lua has.
 -- ARGV: for each job
 --   kind, packed arguments, data, packed options, id (empty: one is made), envelope, order key, deduplication id.
 -- Returns for each: the id it has or the other job's, a negative number (a code of the package), or {an error}.
@@ -24,6 +25,11 @@ local function add(first)
   local kind, id, envelope, order_key = ARGV[first], ARGV[first + 4], ARGV[first + 5], ARGV[first + 6]
   local is_known = id ~= '' and redis.call('EXISTS', root .. id) == 1
   local given = {ARGV[first + 1], ARGV[first + 2], ARGV[first + 3]}
+  local replaced, replaced_key
+  if ARGV[first + 7] ~= '' then
+    replaced = redis.call('GET', root .. 'de:' .. ARGV[first + 7])
+    replaced_key = replaced and redis.call('HGET', root .. replaced, 'pmk')
+  end
   local result
   if kind == 's' then
     result = add_standard(standard, given, quick)
@@ -31,6 +37,9 @@ local function add(first)
     result = add_delayed(delayed, given, quick)
   else
     result = add_prioritized(prioritized, given, quick)
+  end
+  if replaced_key and redis.call('EXISTS', root .. replaced) == 0 then
+    give_up_key(replaced, replaced_key)
   end
   if is_known or type(result) ~= 'string' or (envelope == '' and order_key == '') then
     return result

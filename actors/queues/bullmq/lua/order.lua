@@ -8,10 +8,27 @@ local function is_unfinished(id)
   return known[1] and not known[2]
 end
 
+-- Before all others of its priority, whose scores are that and, behind it, rising numbers from 1. The package gives all
+-- that come back the number 0, and so they would come in the order of their ids.
+local EACH, ROOM = 0x100000000, 0x100000
+local function first_score(priority)
+  local lowest = priority * EACH
+  local first = redis.call('ZRANGEBYSCORE', root .. 'prioritized', lowest, lowest + EACH - 1, 'WITHSCORES', 'LIMIT', 0, 1)
+  if first[2] then
+    return math.max(tonumber(first[2]) - 1, lowest)
+  end
+  local last = tonumber(redis.call('GET', root .. 'pc')) or 0
+  if last < ROOM then
+    last = ROOM
+    redis.call('SET', root .. 'pc', last)
+  end
+  return lowest + last % EACH
+end
+
 local function to_the_front(id)
   local priority = tonumber(redis.call('HGET', root .. id, 'priority')) or 0
   if priority > 0 then
-    redis.call('ZADD', root .. 'prioritized', priority * 0x100000000, id)
+    redis.call('ZADD', root .. 'prioritized', first_score(priority), id)
   else
     redis.call('RPUSH', root .. 'wait', id)
   end

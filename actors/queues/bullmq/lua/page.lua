@@ -1,7 +1,7 @@
 -- A page of jobs.
 -- ARGV: start, limit, bytes, states. It ends with the job that makes it larger than so many bytes.
--- Returns how many places it took, whether it is that large (1 or 0), and for each job: its id, state, whether it is
---   parked (1 or 0), and its hash.
+-- Wants due. Returns how many places it took, whether it is that large (1 or 0), and for each job: its id, state,
+--   whether it is parked (1 or 0), when it is due (false unless it is delayed), and its hash.
 local start, limit, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local page, taken, size = {}, 0, 0
 local function take(state, parked, count, read)
@@ -10,7 +10,7 @@ local function take(state, parked, count, read)
   elseif limit > taken and size <= bytes then
     for _, id in ipairs(read(start, math.min(count, start + limit - taken) - 1)) do
       local fields = redis.call('HGETALL', root .. id)
-      if #fields > 0 then page[#page + 1] = {id, state, parked, fields} end
+      if #fields > 0 then page[#page + 1] = {id, state, parked, due_ms(id, state), fields} end
       for _, text in ipairs(fields) do size = size + #text end
       taken = taken + 1
       if size > bytes then break end
@@ -34,9 +34,9 @@ end
 for at = 4, #ARGV do
   local state = ARGV[at]
   if state == 'waiting' then
-    from_set(state, 1, 'pm:parked', 'ZRANGE')
     from_list(state, 'wait')
     from_list(state, 'paused')
+    from_set(state, 1, 'pm:parked', 'ZRANGE')
   elseif state == 'active' then
     from_list(state, state)
   elseif state == 'completed' or state == 'failed' then

@@ -76,8 +76,8 @@ local function finish(first)
     local code = release_job({ACTIVE, WAIT, STALLED, PAUSED, META, LIMITER, PRIORITIZED, MARKER, EVENTS},
       {id, token, root .. id}, quick)
     if code >= 0 then
-      -- The package does not tell of those with a priority.
-      redis.call('ZADD', MARKER, 0, '0')
+      -- Of those with a priority the package tells nobody.
+      if redis.call('ZREM', PRIORITIZED, id) == 1 then to_the_front(id) end
       return 0
     end
     return code
@@ -107,8 +107,12 @@ for _, id in ipairs(unheard) do
 end
 
 for index = 1, #asked.keys, 2 do
-  if redis.call('EXISTS', root .. asked.keys[index]) == 1 then
-    redis.call('HSET', root .. asked.keys[index], 'pmk', asked.keys[index + 1])
+  local id = asked.keys[index]
+  local known = redis.call('HMGET', root .. id, 'timestamp', 'pmk')
+  if known[1] then
+    -- The one that another order has made may still be its own. The same one may be: another worker was faster.
+    if known[2] and known[2] ~= asked.keys[index + 1] then give_up_key(id, known[2]) end
+    redis.call('HSET', root .. id, 'pmk', asked.keys[index + 1])
   end
 end
 

@@ -10,7 +10,7 @@ import pytest
 from actors.core.errors import StorageError
 from actors.queues.contract import Added, Completed, Failed
 from actors.queues.job import Deduplication, JobOptions, Keep
-from tests.actors.kit.test_database_failures import failing_disk, small_disk
+from tests.disks import failing_disk, small_disk
 from tests.loop import Run
 from tests.queues import Line, SqlitePlace, line, sqlite_place
 

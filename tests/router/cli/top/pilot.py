@@ -29,7 +29,9 @@ class Told(Feed):
         super().__init__(Client(Path("nowhere")), every_s=EVERY_S)
         self.views = views
         self.mailbox: Json = {"counts": {}}
-        self.steered: list[tuple[str, str]] = []
+        self.queues: tuple[Json, ...] = ()
+        self.first_jobs: Json = {"jobs": [], "total": 0}
+        self.steered: list[tuple[str, str, str]] = []
         self.answer: Json = {}
         self.failure: Failure | None = None
         """What asking fails with, until it is None again."""
@@ -42,8 +44,16 @@ class Told(Feed):
         self._fail()
         return self.mailbox
 
-    def steer(self, verb: str, name: str) -> Json:
-        self.steered.append((verb, name))
+    def read_queues(self) -> Json:
+        self._fail()
+        return {"queues": list(self.queues)}
+
+    def jobs(self, name: str) -> Json:
+        self._fail()
+        return self.first_jobs
+
+    def steer(self, verb: str, kind: str, name: str) -> Json:
+        self.steered.append((verb, kind, name))
         self._fail()
         return self.answer
 

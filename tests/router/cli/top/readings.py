@@ -7,6 +7,7 @@ from typing import Any
 
 from router.cli.failure import NOT_RUNNING, Failure
 from router.cli.top.entry import Entry
+from router.cli.top.queue_entry import QueueEntry
 from router.cli.top.sample import History, Json, Reading, Sample
 
 ROUTER: Json = {
@@ -76,6 +77,41 @@ def route(name: str, accepted: int = 0, *, ledger: Json | None = None, **more: A
         "oldest_age_s": None,
         **more,
     }
+
+
+def queue(name: str, added: int = 0, *, jobs: Json | None = None, **more: Any) -> Json:
+    """The view of a queue that is well; all that was added is completed."""
+    states = ("waiting", "prioritized", "delayed", "active", "completed", "failed", "waiting-children")
+    counts: Json = {**dict.fromkeys(states, 0), "completed": added, **(jobs or {})}
+    return {
+        "name": name,
+        "actors": [name],
+        "store": "sqlite",
+        "available": True,
+        "unavailable_why": "",
+        "counts": counts,
+        "parked": 0,
+        "paused": False,
+        "oldest_age_s": None,
+        "spilled": 0,
+        "added": added,
+        "finished": {"completed": added, "failed": 0, "retried": 0, "released": 0, "lost": 0},
+        "added_per_s": None,
+        "finished_per_s": None,
+        **more,
+    }
+
+
+def away(why: str = "127.0.0.1:6379 refuses") -> Json:
+    """What is different of a queue whose store is away."""
+    unknown = dict.fromkeys(("counts", "parked", "paused", "oldest_age_s"))
+    return {"store": "redis", "available": False, "unavailable_why": why, **unknown}
+
+
+def queue_entries(*views: Json) -> list[QueueEntry]:
+    """Rows of one reading of queues, which have no rates."""
+    sample = Sample(Reading.of_queues(0.0, ROUTER, {"queues": list(views)}))
+    return [QueueEntry(view, sample) for view in sample.now.views.values()]
 
 
 def reading(at: float, *views: Json, **router: Any) -> Reading:

@@ -41,7 +41,7 @@ def test_a_pause_is_the_router_s_own(control: Recorded) -> None:
     """And so is its answer."""
     held_back = {"sources": ["orders"], "routes": [], "fall_back": []}
     control.answer("POST", "/v1/actors/r/pause", {"name": "r", "kind": "route", "held_back": held_back})
-    assert feed(control).steer("pause", "r")["held_back"] == held_back
+    assert feed(control).steer("pause", "actors", "r")["held_back"] == held_back
     assert control.asked[-1].body == {}
 
 

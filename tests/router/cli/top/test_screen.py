@@ -148,7 +148,7 @@ def test_a_pause_is_asked_for_done_and_told(run: Run) -> None:
             feed.answer = {"resumed": True}
             await screen.press("r", "y")
             await screen.shows(" crm goes on")
-        assert feed.steered == [("pause", "crm"), ("resume", "crm")]
+        assert feed.steered == [("pause", "actors", "crm"), ("resume", "actors", "crm")]
 
     run(scenario())
 
