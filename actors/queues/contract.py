@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from actors.core.errors import RouterError
 from actors.queues.job import Counts, Job, Keep, NewJob, Scheduler, State, Stats
@@ -19,8 +19,7 @@ class JobNotFoundError(RouterError):
     """There is no job of this id, or it is not in a state in which that can be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(NamedTuple):
     """A job is kept, as durably as its store keeps anything."""
 
     id: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 State = Literal["waiting", "prioritized", "delayed", "active", "completed", "failed", "waiting-children"]
 """`waiting` in the order of arrival, `prioritized` by its priority, `delayed` until its time; `waiting-children` is
@@ -84,9 +84,8 @@ class JobOptions:
     """By BullMQ's long names."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job that is to be added."""
+class NewJob(NamedTuple):
+    """A job that is to be added; a named tuple since one is made for each message, and costs a fifth of a dataclass."""
 
     id: str
     """Empty: the store makes one. Neither a number nor with a colon, which BullMQ forbids; see `check_id`."""

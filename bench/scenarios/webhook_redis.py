@@ -1,4 +1,4 @@
-"""A webhook that answers when Redis has its job, against Fastify + BullMQ, under wrk with 32 connections.
+"""A webhook that answers when Redis has its job, against Fastify + BullMQ, under wrk with 50 connections.
 
 Both write the same format to a Redis of their own whose append-only file is flushed every second. Nobody works the
 jobs meanwhile.
@@ -15,6 +15,7 @@ from bench.servers import free_port, need, node_peer, redis_server, router, runn
 
 PEER = "fastify + bullmq"
 WARM_UP_S = 2
+CONNECTIONS = 50
 
 TOPOLOGY = """
 router: 1
@@ -66,8 +67,8 @@ def measured(scenario: str, ours: Program, peer: str, theirs: Program, *, rounds
     def measure(program: Program) -> Callable[[], Figure]:
         def once() -> Figure:
             with program() as url:
-                wrk(url, script=SCRIPT, seconds=WARM_UP_S)
-                return wrk(url, script=SCRIPT)
+                wrk(url, script=SCRIPT, connections=CONNECTIONS, seconds=WARM_UP_S)
+                return wrk(url, script=SCRIPT, connections=CONNECTIONS)
 
         return once
 

@@ -22,7 +22,7 @@ from actors.queues.job import JobOptions, NewJob
 BATCH: Final = 100
 """Jobs that one exchange carries at most: for all others Redis stands still meanwhile, about 5 ms."""
 BATCH_BYTES: Final = 1 << 20
-PIECE: Final = 8
+PIECE: Final = 16
 """So many set out at once, in the midst of a turn of the loop: Redis works on them while the turn goes on."""
 UNDER_WAY: Final = 4
 """Exchanges at a time; when there are so many, what comes meanwhile goes together with the next one."""

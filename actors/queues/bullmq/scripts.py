@@ -66,6 +66,9 @@ class Scripts:
 
 @lru_cache(maxsize=32)
 def _composed(name: str, functions: tuple[tuple[str, str], ...], parts: tuple[str, ...]) -> Script:
-    texts = [as_function(ours, theirs) for ours, theirs in functions]
-    texts += [(_FOLDER / f"{part}.lua").read_text("utf-8") for part in ("root", *parts, name)]
-    return Script(name, "\n".join(texts))
+    package = [as_function(ours, theirs) for ours, theirs in functions]
+    return Script(name, "\n".join([_own("once"), *package, *map(_own, ("root", *parts, name))]))
+
+
+def _own(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text("utf-8")

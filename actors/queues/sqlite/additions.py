@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from typing import Final
@@ -13,9 +12,9 @@ from typing import Final
 from actors.core.errors import StorageError
 from actors.kit.database import Database
 from actors.queues.contract import Added, Done
-from actors.queues.job import NewJob
+from actors.queues.job import JobOptions, NewJob
 from actors.queues.sqlite import deduplication
-from actors.queues.sqlite.record import ADD, new_row
+from actors.queues.sqlite.record import ADD, json_of, new_row
 from actors.queues.sqlite.transaction import Numbers, QueueId, Transaction
 from actors.queues.sqlite.wakes import Wakes
 
@@ -42,6 +41,8 @@ class Additions:
         self._waiting: list[Adding] = []
         self._looking_up: asyncio.Task[None] | None = None
         self._is_scheduled = False
+        self._options = JobOptions()
+        self._packed_options = json_of(self._options)
         self._made = 0
         self._nonce = secrets.token_hex(6)
 
@@ -52,7 +53,7 @@ class Additions:
             return
         if not job.id:
             self._made += 1
-            job = replace(job, id=f"j-{self._nonce}-{self._made}")
+            job = job._replace(id=f"j-{self._nonce}-{self._made}")
         if _is_plain(job) and not self._waiting and self._looking_up is None:
             self._execute(job, done)
             return
@@ -83,7 +84,12 @@ class Additions:
                 self._looking_up.add_done_callback(self._looked_up)
 
     def _execute(self, job: NewJob, done: Done) -> None:
-        row = new_row(self._queue.number, self._queue.name, self._numbers.take(), job)
+        if job.options is not self._options:
+            # Mostly all jobs of an actor have the same.
+            self._options, self._packed_options = job.options, json_of(job.options)
+        row = new_row(
+            self._queue.number, self._queue.name, self._numbers.take(), job, packed_options=self._packed_options
+        )
         self._database.execute(ADD, row, partial(self._added, job, done))
 
     def _added(self, job: NewJob, done: Done, error: Exception | None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from actors.queues.job import Deduplication, NewJob
 from actors.queues.sqlite.record import Row, hash_of, pack_new, unpack_new
 from actors.queues.sqlite.transaction import Transaction
@@ -47,7 +45,7 @@ def settle(transaction: Transaction, id: str, job_id: str) -> bool:
             once = following.options.deduplication
             assert once is not None
             _hold(transaction, once, following.id, _expiry(transaction, once))
-            transaction.add(replace(following, timestamp_ms=transaction.now_ms))
+            transaction.add(following._replace(timestamp_ms=transaction.now_ms))
             return True
         if winner == job_id and (expires_ms is None or expires_ms <= transaction.now_ms):
             transaction.run("DELETE FROM queue_deduplications WHERE queue = ? AND id = ?", transaction.queue, id)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, Final
 
 from actors.kit.statement import Parameters, Place, Statement
@@ -56,8 +57,19 @@ def hash_of(queue: str, id: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def new_row(queue: int, queue_name: str, number: int, job: NewJob, *, scheduler: str | None = None) -> Parameters:
-    """What `ADD` takes; `number` is the job's row, and its place behind all there are."""
+def new_row(
+    queue: int,
+    queue_name: str,
+    number: int,
+    job: NewJob,
+    *,
+    packed_options: str | None = None,
+    scheduler: str | None = None,
+) -> Parameters:
+    """What `ADD` takes; `number` is the job's row, and its place behind all there are.
+
+    `packed_options` is `json_of` its options, where that is known.
+    """
     options = job.options
     place = number
     if options.delay_ms > 0:
@@ -78,7 +90,7 @@ def new_row(queue: int, queue_name: str, number: int, job: NewJob, *, scheduler:
         job.timestamp_ms,
         int(scheduler is not None),
         job.key,
-        _pack_fixed(job.id, job.name, options, scheduler),
+        _pack_fixed(job.id, job.name, packed_options or json_of(options), scheduler),
         job.envelope,
         job.data,
     )
@@ -198,15 +210,21 @@ def unpack_options(packed: dict[str, Any]) -> JobOptions:
     return replace(options, **parts) if parts else options
 
 
-def _pack_fixed(id_: str, name: str, options: JobOptions, scheduler: str | None) -> str:
-    fixed: dict[str, Any] = {"id": id_, "name": name}
-    if options is not _NO_OPTIONS and (packed := pack_options(options)):
-        fixed["options"] = packed
+def json_of(options: JobOptions) -> str:
+    """What differs from the defaults, as `new_row` takes it: worth keeping where many jobs have the same."""
+    return json.dumps(pack_options(options)) if options is not _NO_OPTIONS else _NOTHING
+
+
+def _pack_fixed(id_: str, name: str, packed_options: str, scheduler: str | None) -> str:
+    packed = f'{{"id": {_quoted(id_)}, "name": {_quoted(name)}'
+    if packed_options != _NOTHING:
+        packed += f', "options": {packed_options}'
     if scheduler is not None:
-        fixed["scheduler"] = scheduler
-    return json.dumps(fixed)
+        packed += f', "scheduler": {_quoted(scheduler)}'
+    return packed + "}"
 
 
+_NOTHING: Final = "{}"
 _NO_OPTIONS: Final = JobOptions()
 _PARTS: Final[dict[str, Any]] = {
     "backoff": Backoff,

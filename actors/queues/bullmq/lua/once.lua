@@ -1,0 +1,21 @@
+-- In a batch most jobs have the same options, and all claims the same: what was unpacked or encoded once is not again.
+-- None of the package's scripts that are called here changes what it has unpacked.
+local cmsgpack, cjson = cmsgpack, cjson
+do
+  local packs, jsons = cmsgpack, cjson
+  local unpacked, encoded_from, encoded = {}, nil, nil
+  cmsgpack = {pack = packs.pack, unpack = function(text)
+    local value = unpacked[text]
+    if value == nil then
+      value = packs.unpack(text)
+      unpacked[text] = value
+    end
+    return value
+  end}
+  cjson = {decode = jsons.decode, encode = function(value)
+    if value ~= encoded_from then
+      encoded_from, encoded = value, jsons.encode(value)
+    end
+    return encoded
+  end}
+end
