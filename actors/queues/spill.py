@@ -55,6 +55,16 @@ class _Row(NamedTuple):
     job: NewJob
 
 
+class _User:
+    """Whose store the jobs move to."""
+
+    def __init__(self, store: QueueStore, give_up: GiveUp) -> None:
+        self.store = store
+        self.give_up = give_up
+        self.is_there = False
+        """Whether the store is believed to be there: else nothing is read for it, and nothing tried."""
+
+
 class Spills:
     """The spills of all queues of a router, in its database: one for each queue, whoever adds to that."""
 
@@ -99,9 +109,12 @@ class Spill:
         self._events = events
         self._count = 0
         self._known: asyncio.Future[None] | None = None
-        self._users: list[tuple[QueueStore, GiveUp]] = []
+        self._users: list[_User] = []
         self._mover: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
+        """Who is there has changed."""
+        self._written = asyncio.Event()
+        """A job has been committed."""
         self._refusals: dict[int, int] = {}
         """By the number of a row: how often its store refused it, though it was there."""
 
@@ -137,7 +150,8 @@ class Spill:
     def _added(self, job: NewJob, done: Done, error: Exception | None) -> None:
         if error is None:
             done(Added(job.id))
-            self._stir()
+            self._written.set()
+            self._begin()
         else:
             self._count -= 1
             done(error)
@@ -147,10 +161,14 @@ class Spill:
 
         Where several are attached, such as an actor and its successor, the last one counts.
         """
-        user = (store, give_up)
+        user = _User(store, give_up)
         self._users.append(user)
-        unwatch = store.watch(self._stir, lambda why: None)
-        self._stir()
+
+        def there(why: str | None = None) -> None:
+            user.is_there = why is None
+            self._stir()
+
+        unwatch = store.watch(there, there)
 
         def detach() -> None:
             unwatch()
@@ -164,6 +182,9 @@ class Spill:
 
     def _stir(self) -> None:
         self._stirred.set()
+        self._begin()
+
+    def _begin(self) -> None:
         if self._mover is None and self._count and self._users:
             self._mover = asyncio.get_running_loop().create_task(self._move())
             self._mover.add_done_callback(self._moved)
@@ -181,25 +202,28 @@ class Spill:
         """Hand over all that is in it, as long as there is somebody to hand it to."""
         failures = 0
         while self._count and self._users:
-            store, give_up = self._users[-1]
+            user = self._users[-1]
             self._stirred.clear()
+            if not user.is_there:
+                await self._stirred.wait()
+                continue
+            self._written.clear()
             rows = await self._database.read(partial(_first, queue=self.queue, jobs=self._jobs))
             if not rows:
                 # What is counted is being written.
-                await self._a_while(1)
+                await self._a_while(self._written, 1)
                 continue
-            if await self._hand_over(rows, store, give_up):
+            if await self._hand_over(rows, user.store, user.give_up):
                 failures = 0
             else:
                 failures += 1
-                await self._a_while(failures)
+                await self._a_while(self._stirred, failures)
 
-    async def _a_while(self, failures: int) -> None:
-        """Until it is worth trying again: the store is back, or some time has passed."""
-        delay_s = BACKOFF.delay(failures, 0.5)
-        timer = self._clock.call_at(self._clock.now() + delay_s, self._stirred.set)
+    async def _a_while(self, event: asyncio.Event, failures: int) -> None:
+        """Until it is worth trying again: something has happened, or some time has passed."""
+        timer = self._clock.call_at(self._clock.now() + BACKOFF.delay(failures, 0.5), event.set)
         try:
-            await self._stirred.wait()
+            await event.wait()
         finally:
             timer.cancel()
 

@@ -85,9 +85,9 @@ def test_the_oldest_job_is_found_behind_younger_ones(run: Run, opens: Opens) -> 
         async with line(opens) as queue:
             await queue.add(*[queue.new(f"p-{n}", JobOptions(priority=n)) for n in range(1, 9)])
             old = queue.new("p-old", JobOptions(priority=1000))
-            await queue.add(replace(old, timestamp_ms=LONG_AGO_MS + 2))
+            await queue.add(old._replace(timestamp_ms=LONG_AGO_MS + 2))
             assert (await queue.queue.stats()).oldest_ms == LONG_AGO_MS + 2
-            await queue.add(replace(queue.new("a-1"), timestamp_ms=LONG_AGO_MS + 1))
+            await queue.add(queue.new("a-1")._replace(timestamp_ms=LONG_AGO_MS + 1))
             await fail_all(queue, 1)
             await queue.add(*[f"j-{n}" for n in range(100)])
             assert (await queue.queue.stats()).oldest_ms == LONG_AGO_MS + 2
