@@ -73,7 +73,10 @@ class Sender(Receipt):
     __slots__ = ("_respond", "_senders", "exchange", "given_up", "message_id")
 
     def __init__(self, senders: Senders, exchange: Exchange, message_id: str, respond: Respond) -> None:
-        super().__init__()
+        # In place of the initialiser above it: this is made for every request.
+        self.accepted = False
+        self.refused = False
+        self.settlement = None
         self.exchange = exchange
         self.message_id = message_id
         self.given_up = False

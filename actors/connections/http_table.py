@@ -89,6 +89,8 @@ class PathTable:
         self._shapes: dict[Shape, dict[str, Entry]] = {}
         """Those with parameters, in the order of their rank."""
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+        self._known_host: str | None = None
+        """The last Host that was found to be ours: mostly the next one is the same."""
 
     def __len__(self) -> int:
         return len(self._paths) + len(self._shapes)
@@ -151,8 +153,10 @@ class PathTable:
                 return Refusal(400, "the request target is no path")
             host, slash, path = rest.partition("/")
             path = slash + path
-        if self._hosts is not None and not self._is_ours(host):
-            return Refusal(403, "this listener does not answer to that Host")
+        if self._hosts is not None and (host is None or host != self._known_host):
+            if not self._is_ours(host):
+                return Refusal(403, "this listener does not answer to that Host")
+            self._known_host = host
         by_method = self._paths.get(path)
         if by_method is not None:
             return by_method.get(method) or _not_allowed(by_method)

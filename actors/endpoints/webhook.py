@@ -138,6 +138,11 @@ class Webhook(AsyncioActor):
         super().__init__()
         self.options = options
         self._context = context
+        # What each request needs is read here, once: an attribute of a pydantic model costs four times one of ours.
+        self._verify = options.verify
+        self._decode = options.decode
+        self._respond = options.respond
+        self._time = context.clock.time
         self._media_types = options.media_types
         self._headers = tuple(name.lower() for name in options.headers)
         self._templated = any((options.id, options.key, options.message_type, options.subject))
@@ -196,9 +201,9 @@ class Webhook(AsyncioActor):
         if self._draining:
             http_answers.not_now(exchange, "the router stops")
             return
-        verify = self.options.verify
+        verify = self._verify
         headers = exchange.headers
-        if verify is not None and not verify.proves(headers, exchange.body, self._context.clock.time()):
+        if verify is not None and not verify.proves(headers, exchange.body, self._time()):
             exchange.refuse(401, "no valid proof of who sends this", [("WWW-Authenticate", verify.challenge)])
             return
         content_type = headers.get("content-type")
@@ -226,15 +231,14 @@ class Webhook(AsyncioActor):
             exchange.refuse(NOWHERE.status, NOWHERE.detail)
 
     def _message(self, exchange: Exchange, content_type: str | None) -> Message:
-        options, headers = self.options, exchange.headers
-        body = exchange.body
+        headers, body = exchange.headers, exchange.body
         if (encoding := headers.get("content-encoding")) is not None:
-            body = decompress(body, encoding, limit=options.max_body)
+            body = decompress(body, encoding, limit=self.options.max_body)
         event = cloudevents.from_headers(headers)
         if content_type is not None and content_type.lower().startswith(cloudevents.STRUCTURED):
             event, data = cloudevents.from_document(codecs.decode(body, content_type, "json"))
         else:
-            data = codecs.decode(body, content_type, options.decode)
+            data = codecs.decode(body, content_type, self._decode)
         carried: dict[str, str] = {}
         for name in self._headers:
             if (value := headers.get(name)) is not None:
@@ -252,7 +256,7 @@ class Webhook(AsyncioActor):
         else:
             id_ = _given_id(exchange)
         carried |= exchange.parameters
-        message = Message(id_, self._context.name, data, carried, type_, self._context.clock.time(), attributes)
+        message = Message(id_, self._context.name, data, carried, type_, self._time(), attributes)
         return self._completed(message) if self._templated else message
 
     def _completed(self, message: Message) -> Message:
@@ -272,7 +276,7 @@ class Webhook(AsyncioActor):
 
     def _hand_on(self, exchange: Exchange, message: Message) -> None:
         outlet = self._context.outlet
-        respond = self.options.respond or ("accepted" if outlet.safe else "delivered")
+        respond = self._respond or ("accepted" if outlet.safe else "delivered")
         sender = Sender(self._senders, exchange, message.id, respond)
         try:
             outlet.offer(message, sender)
