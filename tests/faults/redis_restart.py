@@ -48,7 +48,7 @@ KEYS = 16
 DOWN_S = 3.0
 NORMAL_S = 3.0
 """How long nothing is done to Redis between two faults, once all works again."""
-RECOVERY_LIMIT_S = 15.0
+RECOVERY_LIMIT_S = 6.0
 """From Redis' start until jobs that are new come out again: the longest wait between two attempts at connecting, and
 its jitter; and what has been spilled meanwhile goes first."""
 P99_LIMIT_S = 0.05
