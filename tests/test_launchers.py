@@ -200,6 +200,7 @@ def test_an_environment_made_by_hand_is_kept_and_filled(checkout: Checkout) -> N
     assert checkout.asked() == ["pip"]
 
 
+@pytest.mark.slow
 def test_two_first_starts_at_once_set_up_once(checkout: Checkout) -> None:
     """The second waits for the first, and then finds all done."""
     checkout.uv(install="sleep 0.5")

@@ -202,6 +202,7 @@ def test_a_dead_letter_is_not_sent_to_what_cannot_take_it_now(run: Run, state: P
 
 
 @pytest.mark.parametrize("does", ["take", "reject"])
+@pytest.mark.slow
 def test_a_replay_that_outlasts_who_asked_for_it_is_a_dead_letter_until_it_has_ended(
     run: Run, state: Path, monkeypatch: pytest.MonkeyPatch, does: str
 ) -> None:

@@ -112,6 +112,7 @@ def test_a_store_that_is_away_is_named_and_fails_the_command(control: Recorded, 
     assert cli("queue", "list", "--json").code == 1
 
 
+@pytest.mark.slow
 def test_where_nobody_had_looked_it_looks_again_for_the_rates(control: Recorded, cli: Cli) -> None:
     """Not for machines, which can do so themselves."""
     control.answers_in_turn("GET", LIST, {"queues": [queue(added_per_s=None)]}, {"queues": [queue(added_per_s=0.0)]})

@@ -53,6 +53,7 @@ def test_the_pages_are_the_same_each_time() -> None:
     assert reference.pages() == pages()
 
 
+@pytest.mark.slow
 def test_writing_and_checking_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was written does not drift; what is changed, missing or left over does, with exit code 1."""
     folder = tmp_path / "reference"

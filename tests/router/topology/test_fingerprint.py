@@ -47,6 +47,7 @@ def of(text: str = TEXT, environ: Mapping[str, str] = ENVIRON, *, key: bytes = K
     return fingerprint(topology_of(text, environ), key)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_every_process() -> None:
     """Whatever seed Python hashes with."""
     printed = {

@@ -229,6 +229,7 @@ def test_it_is_tried_for_ever(run: Run, tmp_path: Path) -> None:
     run(scenario())
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_ended_and_comes_back(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with watched(tmp_path, checks=OFTEN) as it:

@@ -98,6 +98,7 @@ def test_rows_are_sorted_by_key_and_by_click(run: Run) -> None:
     run(scenario())
 
 
+@pytest.mark.slow
 def test_the_cursor_stays_on_its_row_while_rows_move(run: Run) -> None:
     """What is meant must not change below one's finger."""
 
@@ -284,6 +285,7 @@ def test_when_both_do_not_fit_the_table_with_the_keys_has_the_room(run: Run) -> 
     run(scenario())
 
 
+@pytest.mark.slow
 def test_thousands_of_actors_leave_it_quick(run: Run) -> None:
     """Only the rows in sight are drawn; a key is answered between two readings."""
 
