@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from actors.connections.client_tls import ClientTlsOptions, tls_context
 from actors.connections.mqtt.brokers.house_broker import HouseBroker
 from actors.connections.mqtt.kept_filters import KeptFilters
-from actors.connections.mqtt.options import MqttConnectionOptions, TlsOptions
+from actors.connections.mqtt.options import MqttConnectionOptions
 from actors.connections.mqtt.protocol import PACKET_IDS, Login, Server, Subscription, Version, Will
 from actors.connections.mqtt.publisher import Publisher
 from actors.connections.mqtt.subscriber import Recipient, Subscriber
-from actors.connections.mqtt.tls import tls_context
 from actors.connections.mqtt.traffic import Traffic
 from actors.core.connection import ConnectionContext, connection
 from actors.core.errors import RouterError
@@ -276,6 +276,6 @@ class MqttConnection:
 
     def _tls_context(self) -> ssl.SSLContext:
         try:
-            return tls_context(self.options.tls or TlsOptions(), self._context.directory)
+            return tls_context(self.options.tls or ClientTlsOptions(), self._context.directory)
         except RouterError as error:
             raise RouterError(f"connection {self._context.name}: {error}") from error

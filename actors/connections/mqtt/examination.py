@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
+from actors.connections.client_tls import ClientTlsOptions, tls_context
 from actors.connections.mqtt import reasons
 from actors.connections.mqtt.link import driver_for
-from actors.connections.mqtt.options import MqttConnectionOptions, TlsOptions
+from actors.connections.mqtt.options import MqttConnectionOptions
 from actors.connections.mqtt.protocol import (
     Arrival,
     Driver,
@@ -24,7 +25,6 @@ from actors.connections.mqtt.protocol import (
     Version,
     Welcome,
 )
-from actors.connections.mqtt.tls import tls_context
 from actors.connections.reach import reach
 from actors.core.errors import RouterError
 from actors.core.examination import ExamineContext, Finding
@@ -194,7 +194,7 @@ def _login(options: MqttConnectionOptions, tls: ssl.SSLContext | None) -> Login:
 async def _tls(options: MqttConnectionOptions, context: ExamineContext) -> ssl.SSLContext | None:
     if not any(server.tls for server in options.servers):
         return None
-    return await asyncio.to_thread(tls_context, options.tls or TlsOptions(), context.directory)
+    return await asyncio.to_thread(tls_context, options.tls or ClientTlsOptions(), context.directory)
 
 
 class _Nobody:

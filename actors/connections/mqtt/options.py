@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from actors.connections.client_tls import ClientTlsOptions
 from actors.connections.mqtt.brokers.options import HouseKind, HouseOptions, problems
 from actors.connections.mqtt.protocol import Server, Version
 from actors.connections.mqtt.topics import check_topic
@@ -26,19 +27,6 @@ DEFAULT_PATH: Final = "/mqtt"
 LONGEST_CLIENT_ID: Final = 200
 
 _EXPECTED: Final = "expected embedded:, mosquitto:, or a URL such as mqtt://host:1883, mqtts://, ws:// or wss://"
-
-
-class TlsOptions(Options):
-    """How the broker is known, and how the router is; files in PEM format, relative to the topology's folder."""
-
-    verify: bool = True
-    """Whether the broker's certificate must be valid; `false` lets anybody in between read along."""
-    ca: str | None = None
-    """A file of the authorities to trust in place of the system's."""
-    cert: str | None = None
-    """A file with the router's own certificate, where the broker asks for one."""
-    key: str | None = None
-    """A file with that certificate's key."""
 
 
 class WillOptions(Options):
@@ -84,7 +72,7 @@ class MqttConnectionOptions(HouseOptions):
     client_id: str | None = Field(None, pattern=r"^[^+#$/\x00-\x1f\x7f]+$", max_length=LONGEST_CLIENT_ID)
     """What the client ids begin with: `-pub` or the source's name follows. Left out, one is made and kept in the
     state directory, so that sessions are found again."""
-    tls: TlsOptions | None = None
+    tls: ClientTlsOptions | None = None
     """What to trust, for `mqtts:` and `wss:`."""
     keepalive: Annotated[Duration, Between("2s", "18h")] = Duration("30s")
     """A broker that is silent for so long is taken for dead."""
@@ -135,8 +123,7 @@ class MqttConnectionOptions(HouseOptions):
             return
         if not all(server.tls for server in servers):
             yield OptionProblem(("tls",), "the URL is none of mqtts:// and wss://", "write one of them, or remove it")
-        if self.tls.key is not None and self.tls.cert is None:
-            yield OptionProblem(("tls", "key"), "belongs to a 'cert'", "give that as well")
+        yield from self.tls.problems()
 
     @property
     def house(self) -> HouseKind | None:

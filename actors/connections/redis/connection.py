@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
 
+from actors.connections.client_tls import ClientTlsOptions, tls_context
 from actors.connections.redis.dial import Login
 from actors.connections.redis.link import Link
-from actors.connections.redis.options import RedisConnectionOptions, RedisTlsOptions
+from actors.connections.redis.options import RedisConnectionOptions
 from actors.connections.redis.script import Script
-from actors.connections.redis.tls import tls_context
 from actors.connections.redis.wire import Argument, Reply
 from actors.core.clock import Clock
 from actors.core.connection import ConnectionContext, connection
@@ -217,7 +217,7 @@ class RedisConnection:
         options, tls = self.options, None
         if options.server.tls:
             try:
-                tls = await asyncio.to_thread(tls_context, options.tls or RedisTlsOptions(), self._context.directory)
+                tls = await asyncio.to_thread(tls_context, options.tls or ClientTlsOptions(), self._context.directory)
             except RouterError as error:
                 raise RouterError(f"connection {self.name}: {error}") from error
         return Login(options.server, *options.login, tls)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import hiredis
 
+from actors.connections.client_tls import ClientTlsOptions, tls_context
 from actors.connections.reach import reach
 from actors.connections.redis.dial import Login, dial, reason
 from actors.connections.redis.durability import ask, findings
-from actors.connections.redis.options import RedisConnectionOptions, RedisTlsOptions
-from actors.connections.redis.tls import tls_context
+from actors.connections.redis.options import RedisConnectionOptions
 from actors.connections.redis.wire import Argument, Reply, Wire
 from actors.core.errors import RouterError, StorageError
 from actors.core.examination import ExamineContext, Finding
@@ -28,7 +28,7 @@ async def examine_connection(options: RedisConnectionOptions, context: ExamineCo
     server, tls = options.server, None
     if server.tls:
         try:
-            tls = await asyncio.to_thread(tls_context, options.tls or RedisTlsOptions(), context.directory)
+            tls = await asyncio.to_thread(tls_context, options.tls or ClientTlsOptions(), context.directory)
         except RouterError as error:
             return [Finding("problem", str(error), "correct `tls`; paths begin at the topology's folder")]
     reached = Finding("ok", f"{server} is there")

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from pydantic import ModelWrapValidatorHandler, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from actors.connections.client_tls import ClientTlsOptions
 from actors.core.option_problem import OptionProblem, refuse
 from actors.core.spec import Options
 from actors.kit.secrets import Secret
@@ -42,19 +43,6 @@ class Server:
         return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}"
 
 
-class RedisTlsOptions(Options):
-    """How the server is known, and how the router is; files in PEM format, relative to the topology's folder."""
-
-    verify: bool = True
-    """Whether the server's certificate must be valid; `false` lets anybody in between read along."""
-    ca: str | None = None
-    """A file of the authorities to trust in place of the system's."""
-    cert: str | None = None
-    """A file with the router's own certificate, where the server asks for one."""
-    key: str | None = None
-    """A file with that certificate's key."""
-
-
 class RedisConnectionOptions(Options):
     """What a Redis connection can be told."""
 
@@ -65,7 +53,7 @@ class RedisConnectionOptions(Options):
     """Who the router is to the server (its access control lists); left out, the URL's user."""
     password: Secret | None = None
     """That user's password, or the server's; left out, the URL's."""
-    tls: RedisTlsOptions | None = None
+    tls: ClientTlsOptions | None = None
     """What to trust, for `rediss:`."""
     timeout: Annotated[Duration, Between("500ms", "10m")] = Duration("5s")
     """A server that leaves a command unanswered for so long is taken for away. One that falls silent while
@@ -91,8 +79,7 @@ class RedisConnectionOptions(Options):
             return
         if not self.server.tls:
             yield OptionProblem(("tls",), "the URL is not rediss://", "write that, or remove it")
-        if self.tls.key is not None and self.tls.cert is None:
-            yield OptionProblem(("tls", "key"), "belongs to a 'cert'", "give that as well")
+        yield from self.tls.problems()
 
     @property
     def server(self) -> Server:
