@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import ssl
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from actors.core.events import Notice
 from actors.core.examination import ExamineContext, Finding
 from actors.core.resource import Access
 from actors.kit.backoff import Backoff
+from actors.kit.kept_id import kept_id
 
 CLIENT_ID_BYTES: Final = 4
 
@@ -257,22 +257,9 @@ class MqttConnection:
         """Sessions belong to client ids: this router's are its own, and the same after a restart."""
         path = self._kept_at / f"{self._context.name}.client-id"
         try:
-            kept = path.read_text("utf-8").strip()
-            if kept:
-                return kept
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError) as error:
-            raise RouterError(f"connection {self._context.name}: cannot read {path}: {error}") from error
-        made = f"pointsman-{secrets.token_hex(CLIENT_ID_BYTES)}"
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(f"{made}\n")
-        except OSError as error:
-            raise RouterError(f"connection {self._context.name}: cannot write {path}: {error}") from error
-        return made
+            return kept_id(path, lambda: f"pointsman-{secrets.token_hex(CLIENT_ID_BYTES)}")
+        except RouterError as error:
+            raise RouterError(f"connection {self._context.name}: {error}") from error
 
     def _tls_context(self) -> ssl.SSLContext:
         try:
