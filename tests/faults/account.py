@@ -17,6 +17,9 @@ class Fault(NamedTuple):
     ended: float
     loosens: tuple[str, ...] = ()
     """What keys begin with whose order nobody promises over it."""
+    holds_back: tuple[str, ...] = ()
+    """What keys begin with that go to a broker which stood still: what it had acknowledged and not handed on yet comes
+    behind what went another way meanwhile. It comes once: nobody knew of a need to send it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ class Account:
             else:
                 first[delivery.id] = delivery
         disordered = self._disordered(list(first.values()))
-        overtaken = tuple(id for id in disordered if self._is_loosened(first[id]))
+        again = {one.id for one in repeated}
+        overtaken = tuple(id for id in disordered if self._is_loosened(first[id], once=id not in again))
         return Verdict(
             acknowledged=len(self.acknowledged),
             delivered=len(first),
@@ -117,10 +121,13 @@ class Account:
             for fault in self.faults
         )
 
-    def _is_loosened(self, late: Received) -> bool:
+    def _is_loosened(self, late: Received, *, once: bool) -> bool:
         """Whether it was under way in a fault over which its order is not promised."""
         sent = self.sent.get(late.id, late.at)
-        return any(late.key.startswith(fault.loosens) and sent <= fault.began <= late.at for fault in self.faults)
+        return any(
+            late.key.startswith(fault.loosens + fault.holds_back * once) and sent <= fault.began <= late.at
+            for fault in self.faults
+        )
 
     @staticmethod
     def _disordered(firsts: list[Received]) -> tuple[str, ...]:
@@ -179,7 +186,7 @@ class Verdict:
         if self.beyond:
             text += f"{self.beyond} forgotten by the broker before the router had them (outside the promise); "
         if self.overtaken:
-            text += f"{self.overtaken} published again behind later ones (no order is promised there); "
+            text += f"{self.overtaken} behind later ones (no order is promised there); "
         if self.slowest_notice_s:
             text += f"slowest notice {self.slowest_notice_s:.2f} s, "
         text += f"slowest recovery {self.slowest_recovery_s:.2f} s"

@@ -73,6 +73,8 @@ class Harm:
     end: Callable[[], None]
     limit_s: float | None = NOTICE_LIMIT_S
     """How soon the router must say that its broker is away; None: it must go on as if nothing were."""
+    holds_back: tuple[str, ...] = ()
+    """Of which keys the broker may have messages that it acknowledged and hands on only behind the fault."""
 
 
 def harms(broker: Mosquitto, fronts: Sequence[Proxy]) -> list[Harm]:
@@ -101,7 +103,7 @@ def harms(broker: Mosquitto, fronts: Sequence[Proxy]) -> list[Harm]:
         # The broker is not silent here: it still sends messages, and only does not hear us.
         Harm("half-open, nothing gets there", swallow(forth=True, back=False), flow, UNANSWERED_LIMIT_S),
         Harm("slow", each(lambda front: front.delay(SLOW_S)), each(lambda front: front.delay(0)), None),
-        Harm("broker stopped", broker.pause, broker.resume),
+        Harm("broker stopped", broker.pause, broker.resume, holds_back=("backed/",)),
     ]
 
 
@@ -190,7 +192,7 @@ class _Run:
         recovery_s = time.monotonic() - ended
         self._account.recoveries_s.append(recovery_s)
         # What was under way may be told anew until then.
-        self._account.faults.append(Fault(began, ended + recovery_s))
+        self._account.faults.append(Fault(began, ended + recovery_s, holds_back=harm.holds_back))
         if recovery_s > RECOVERY_LIMIT_S:
             self._wrong.append(f"{harm.name}: works again only after {recovery_s:.1f} s")
         return f"{told}, works again after {recovery_s:.2f} s"
