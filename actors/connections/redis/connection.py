@@ -175,6 +175,12 @@ class RedisConnection:
         """
         return self._open_link().run(script, keys, args, timeout_s=timeout_s)
 
+    def call(
+        self, script: Script, keys: Sequence[str], args: Sequence[Argument], done: Callable[[Reply | Exception], None]
+    ) -> None:
+        """`run` without a task: `done` is told what the script returns, or why it does not."""
+        self._open_link().call(script, keys, args, done)
+
     def waiting_client(self, client: str) -> Link:
         """A client of its own, connecting already, for commands that wait in Redis; whoever asks for it closes it."""
         link = self._make_link(client)

@@ -140,12 +140,42 @@ class Link:
         It has set out when this returns.
         """
         parts = (len(keys), *keys, *args)
+        return self._script_answered(self._send_script(script, parts, timeout_s), script, parts, timeout_s)
+
+    def call(
+        self, script: Script, keys: Sequence[str], args: Sequence[Argument], done: Callable[[Reply | Exception], None]
+    ) -> None:
+        """`run` for exchanges of which there are many: `done` is told what it returns, or why it does not.
+
+        It costs no task and no timer. Its deadline is the connection's, which is given up where no answer comes.
+        """
+        parts = (len(keys), *keys, *args)
+
+        def answered(answer: asyncio.Future[Reply]) -> None:
+            error = None if answer.cancelled() else answer.exception()
+            if error is None:
+                done(answer.result())
+            elif _is_unknown_script(error):
+                try:
+                    again = self._send(("EVAL", script.text, *parts), None, None)
+                except StoreAwayError as away:
+                    done(away)
+                else:
+                    again.add_done_callback(answered)
+            else:
+                done(self._in_words(error))
+
+        self._send_script(script, parts, None).add_done_callback(answered)
+
+    def _send_script(
+        self, script: Script, parts: tuple[Argument, ...], timeout_s: float | None
+    ) -> asyncio.Future[Reply]:
         # A server that was started anew has no scripts. It is given the text at first, and not when it has refused the
         # digest: what was sent meanwhile would overtake.
         name = ("EVALSHA", script.sha) if script.sha in self._given else ("EVAL", script.text)
         answer = self._send((*name, *parts), timeout_s, None)
         self._given.add(script.sha)
-        return self._script_answered(answer, script, parts, timeout_s)
+        return answer
 
     async def _script_answered(
         self, answer: asyncio.Future[Reply], script: Script, parts: tuple[Argument, ...], timeout_s: float | None
@@ -167,18 +197,22 @@ class Link:
         return wire.send(command, patience_s or max(timeout_s or 0.0, self._timeout_s))
 
     async def _answered(self, answer: asyncio.Future[Reply], timeout_s: float) -> Reply:
-        server = self._login.server
         try:
             async with asyncio.timeout(timeout_s):
                 return await answer
         except TimeoutError:
-            raise StoreAwayError(f"{server} did not answer within {timeout_s:g} s") from None
-        except ConnectionError as error:
-            raise StoreAwayError(f"{server}: {error}") from error
-        except hiredis.ReplyError as error:
-            if str(error).startswith("NOSCRIPT"):
+            raise StoreAwayError(f"{self._login.server} did not answer within {timeout_s:g} s") from None
+        except (ConnectionError, hiredis.ReplyError) as error:
+            if _is_unknown_script(error):
                 raise _UnknownScriptError(str(error)) from None
-            raise refusal(str(server), str(error)) from None
+            raise self._in_words(error) from error
+
+    def _in_words(self, error: BaseException) -> Exception:
+        """What an answer that is an error means."""
+        server = str(self._login.server)
+        if isinstance(error, hiredis.ReplyError):
+            return refusal(server, str(error))
+        return StoreAwayError(f"{server}: {error}")
 
     # The task
 
@@ -246,6 +280,10 @@ class Link:
                 # Nobody waits for the answer but `overdue`.
                 wire.send(("PING",), self._timeout_s).add_done_callback(forget)
         return lost.result()
+
+
+def _is_unknown_script(error: BaseException) -> bool:
+    return isinstance(error, hiredis.ReplyError) and str(error).startswith("NOSCRIPT")
 
 
 class _UnknownScriptError(Exception):

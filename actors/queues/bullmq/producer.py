@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgpack
@@ -44,7 +45,9 @@ class Producer:
         self._scripts = scripts
         self._now = now
         self._waiting: deque[tuple[NewJob, Done, float]] = deque()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        """Exchanges of which Redis has not said what came of them."""
+        self._finishing: asyncio.Future[None] | None = None
         self._is_called = False
         self._options = JobOptions()
         self._packed_options: bytes = msgpack.packb(encode_options(self._options))
@@ -56,7 +59,7 @@ class Producer:
             asyncio.get_running_loop().call_soon(done, error)
             return
         self._waiting.append((job, done, self._now() + self._connection.timeout_s))
-        if len(self._under_way) >= UNDER_WAY:
+        if self._under_way >= UNDER_WAY:
             return
         if len(self._waiting) >= PIECE:
             self._send()
@@ -67,42 +70,40 @@ class Producer:
 
     async def finish(self) -> None:
         """Wait until all that was to be added is, or has failed."""
-        while self._waiting or self._under_way:
-            if not self._under_way:
-                self._send_all()
-            if not self._under_way:
-                # Redis is away: all of them have failed.
-                return
-            await asyncio.wait(tuple(self._under_way))
+        self._send_all()
+        if self._under_way:
+            if self._finishing is None:
+                self._finishing = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._finishing)
 
     def _turn_over(self) -> None:
         self._is_called = False
         self._send_all()
 
     def _send_all(self) -> None:
-        while self._waiting and len(self._under_way) < UNDER_WAY:
+        while self._waiting and self._under_way < UNDER_WAY:
             self._send()
 
     def _send(self) -> None:
         taken, args = self._take()
         if not taken:
             return
+        self._under_way += 1
         try:
-            answer = self._connection.run(self._scripts.add, (self._keys.root,), args)
+            self._connection.call(self._scripts.add, (self._keys.root,), args, partial(self._answered, taken))
         except StorageError as error:
+            self._under_way -= 1
             self._tell(taken, [error] * len(taken))
-            return
-        task = asyncio.get_running_loop().create_task(self._heard(taken, answer), name=f"add to {self._keys.qualified}")
-        self._under_way.add(task)
-        task.add_done_callback(self._sent)
 
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": f"adding to {self._keys.qualified} raised", "exception": error}
-            )
-        self._send_all()
+    def _answered(self, taken: Sequence[_Taken], answer: Any) -> None:
+        self._under_way -= 1
+        try:
+            self._tell(taken, [answer] * len(taken) if isinstance(answer, Exception) else answer)
+        finally:
+            self._send_all()
+            if self._finishing is not None and not self._under_way:
+                self._finishing.set_result(None)
+                self._finishing = None
 
     def _take(self) -> tuple[list[_Taken], list[Argument]]:
         taken: list[_Taken] = []
@@ -139,19 +140,9 @@ class Producer:
             self._packed_options,
             job.id,
             job.envelope or "",
-            job.key or "",
+            job.key.encode() if job.key else b"",
             deduplication,
         )
-
-    async def _heard(self, taken: Sequence[_Taken], answer: Awaitable[list[Any]]) -> None:
-        results: Sequence[object]
-        try:
-            results = await answer
-        except StorageError as error:
-            results = [error] * len(taken)
-        except Exception as error:
-            results = [StorageError(f"{self._keys.qualified}: {error}")] * len(taken)
-        self._tell(taken, results)
 
     def _tell(self, taken: Sequence[_Taken], results: Sequence[object]) -> None:
         for (job, done), result in zip(taken, results, strict=True):
