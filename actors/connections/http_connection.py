@@ -7,8 +7,6 @@ import logging
 from math import inf
 from typing import Final, Protocol, cast
 
-from aiohttp.http import HttpVersion11
-
 from actors.connections.http_exchange import PROBLEM, Exchange, Headers, Successor, field_line, problem
 from actors.connections.http_incoming import Arrivals, Incoming
 from actors.connections.http_table import Entry, Limits, Refusal
@@ -99,7 +97,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._arrivals = Arrivals(self, self._host.limits)
+        self._arrivals = Arrivals(self._host.limits)
         peer = transport.get_extra_info("peername")
         self.remote = str(peer[0]) if isinstance(peer, tuple) else ""
         self._receiving()
@@ -112,18 +110,19 @@ class Connection(asyncio.Protocol):
             self._exchange = None
         self._closing = True
         self._forget()
+        self._arrivals.close()
         self._host.left(self)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        self._arrivals.feed(data, head_expected=self._request is None)
-        if self._arrivals.head_size:
+        self._arrivals.feed(data)
+        if self._arrivals.head_begun:
             self._receiving()
         if self._exchange is None and not self._stuffed:
             self._work()
         else:
-            self.pause_reading()
+            self._pause()
 
     def eof_received(self) -> bool:
         """A client may end its side and still wait for its answer; TLS knows no such half."""
@@ -141,15 +140,10 @@ class Connection(asyncio.Protocol):
             self._idle()
             self._work()
 
-    # The parser's side
-
-    def pause_reading(self) -> None:
+    def _pause(self) -> None:
         if not self._held and not self._transport.is_closing():
             self._held = True
             self._transport.pause_reading()
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """Nothing: `_work` resumes when it wants more, which it knows better than one body's buffer."""
 
     def _resume(self) -> None:
         if self._held and not self._transport.is_closing():
@@ -163,7 +157,7 @@ class Connection(asyncio.Protocol):
         pace = self._host.limits.slowest_bytes_per_s
         if self._closing or self._stuffed:
             self._transport.abort()
-        elif self._request is None and not self._arrivals.head_size:
+        elif self._request is None and not self._arrivals.head_begun:
             self._close()
         elif self._received >= pace:
             # A large body may take its time, as long as it comes at a pace that no slow attack keeps.
@@ -213,14 +207,13 @@ class Connection(asyncio.Protocol):
     def _begin(self, request: Incoming) -> None:
         """Look at the head, which alone may decide the answer."""
         self._request = request
-        message = request.message
-        if message.should_close or message.upgrade:
+        if request.switches or not request.keeps_alive:
             self._last = True
-        entry = self._host.find(message.method, message.path, message.headers.get("Host"))
+        entry = self._host.find(request.method, request.target, request.headers.get("host"))
         refusal = entry if isinstance(entry, Refusal) else request.admit(entry)
         if refusal is None and not request.complete:
             self._receiving()
-            expectation = request.expectation
+            expectation = request.headers.get("expect")
             if expectation is not None and expectation.lower() == "100-continue":
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             elif expectation is not None:
@@ -232,25 +225,27 @@ class Connection(asyncio.Protocol):
         """Take in what has arrived of the body; true where that was all of it, or too much."""
         host, entry = self._host, request.entry
         assert entry is not None, "a request without an entry was refused"
-        size = request.take_in()
         if request.size > entry.max_body:
             self._refuse(entry.too_large)
         elif request.complete:
             self._hand_over(request, entry)
+        elif self._arrivals.broken is not None:
+            self._refuse(self._arrivals.broken)
         else:
-            self._received += size
-            self._buffered += size
-            host.buffered += size
+            grown = request.size - self._buffered
+            self._received += grown
+            self._buffered = request.size
+            host.buffered += grown
             if host.buffered <= host.limits.buffered:
-                return False
+                return self._arrivals.parse_on()
             self._refuse(FLOODED)
         return True
 
     def _hand_over(self, request: Incoming, entry: Entry) -> None:
-        message = request.message
-        _, _, query = message.path.partition("?")
+        _, _, query = request.target.partition("?")
+        body = request.body if type(request.body) is bytes else bytes(request.body)
         self._exchange = exchange = Exchange(
-            self, message.method, entry.path, query, message.headers, request.body(), self.remote, entry.parameters
+            self, request.method, entry.path, query, request.headers, body, self.remote, entry.parameters
         )
         self.deadline = inf
         try:
@@ -305,7 +300,6 @@ class Connection(asyncio.Protocol):
     def _next(self) -> None:
         """The request has its answer: close, or go on with what has arrived meanwhile."""
         self._forget()
-        self._arrivals.answered()
         if self._last:
             self._close()
         elif not self._stuffed:
@@ -329,16 +323,16 @@ class Connection(asyncio.Protocol):
             self._buffered = 0
 
     def _write(self, status: int, body: bytes, content_type: str, headers: Headers) -> None:
-        message = None if self._request is None else self._request.message
+        request = self._request
         lines = b"".join([field_line(name, value) for name, value in headers]) if headers else b""
         if self._host.draining:
             self._last = True
         if self._last:
             lines += b"Connection: close\r\n"
-        elif message is not None and message.version < HttpVersion11:
+        elif request is not None and request.is_old:
             lines += b"Connection: keep-alive\r\n"
         if status != 204:
             lines += b"Content-Length: %d\r\n" % len(body)
-        if message is not None and message.method == "HEAD":
+        if request is not None and request.method == "HEAD":
             body = b""
         self._transport.write(b"%b%b\r\n%b" % (self._host.head(status, content_type), lines, body))

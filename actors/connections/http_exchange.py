@@ -78,7 +78,7 @@ class Exchange:
         self.query = query
         """As it was sent, without the question mark."""
         self.headers = headers
-        """Any case finds a name; `get` gives the first of several."""
+        """Names in lower case; the lines of one name are joined by a comma."""
         self.body = body
         """As it was sent: what a signature covers, and still compressed where the client compressed it."""
         self.remote = remote

@@ -37,7 +37,7 @@ class Tls:
 
 
 class HttpListener:
-    """Listens on one address with aiohttp's HTTP parser, for handlers at paths.
+    """Listens on one address, for handlers at paths.
 
     Paths may be added before it is open. A loopback listener refuses a Host that does not name loopback,
     unless `hosts` names others; with `hosts`, any listener refuses all other names.

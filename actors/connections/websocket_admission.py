@@ -49,7 +49,7 @@ class Auth(Options):
 
     def user(self, headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
         """The name of a client that has proven itself, which is empty where a token has none; else None."""
-        authorization = headers.get("Authorization")
+        authorization = headers.get("authorization")
         if self.basic is not None:
             users = {name: password.reveal() for name, password in self.basic.items()}
             return signatures.verify_basic(users, authorization)
@@ -81,14 +81,14 @@ def comes_from(headers: Mapping[str, str], origins: Collection[str]) -> bool:
     Any page may open a WebSocket to anywhere, and it is for the server to look where it comes from. What is no
     browser sends no Origin, and may come.
     """
-    origin = headers.get("Origin")
+    origin = headers.get("origin")
     if origin is None or "*" in origins or origin.lower() in origins:
         return True
     try:
         host = urlsplit(origin.lower()).netloc
     except ValueError:
         return False
-    return bool(host) and host == headers.get("Host", "").lower()
+    return bool(host) and host == headers.get("host", "").lower()
 
 
 @dataclass(frozen=True, slots=True)

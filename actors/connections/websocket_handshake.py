@@ -31,11 +31,11 @@ def answer(headers: Mapping[str, str], subprotocols: Sequence[str] = ()) -> Answ
     Of the subprotocols that both sides know the first of `subprotocols` is chosen. No extension is taken up, so
     that one frame serves all clients.
     """
-    if headers.get("Upgrade", "").strip().lower() != "websocket" or "upgrade" not in _tokens(headers, "Connection"):
+    if headers.get("upgrade", "").strip().lower() != "websocket" or "upgrade" not in _tokens(headers, "connection"):
         return NOT_ASKED
-    if headers.get("Sec-WebSocket-Version", "").strip() != VERSION:
+    if headers.get("sec-websocket-version", "").strip() != VERSION:
         return OTHER_VERSION
-    key = headers.get("Sec-WebSocket-Key", "").strip()
+    key = headers.get("sec-websocket-key", "").strip()
     try:
         size = len(b64decode(key.encode("ascii"), validate=True))
     except (UnicodeEncodeError, binascii.Error):
@@ -45,14 +45,12 @@ def answer(headers: Mapping[str, str], subprotocols: Sequence[str] = ()) -> Answ
     # The protocol asks for SHA-1, and not for secrecy's sake.
     digest = sha1(key.encode() + GUID, usedforsecurity=False).digest()
     given = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", b64encode(digest).decode())]
-    offered = _tokens(headers, "Sec-WebSocket-Protocol", fold=False)
+    offered = _tokens(headers, "sec-websocket-protocol", fold=False)
     if (chosen := next((name for name in subprotocols if name in offered), None)) is not None:
         given.append(("Sec-WebSocket-Protocol", chosen))
     return given
 
 
 def _tokens(headers: Mapping[str, str], name: str, *, fold: bool = True) -> list[str]:
-    # The parser's mapping gives only the first of several lines by `get`.
-    lines: Sequence[str] = headers.getall(name, ()) if hasattr(headers, "getall") else (headers.get(name, ""),)
-    tokens = [token.strip() for line in lines for token in line.split(",")]
+    tokens = [token.strip() for token in headers.get(name, "").split(",")]
     return [token.lower() for token in tokens] if fold else tokens

@@ -46,11 +46,7 @@ def from_headers(headers: Mapping[str, str]) -> Event | None:
     """The event of a request in binary mode, or None where it is none; DecodeError for half of one."""
     if "ce-specversion" not in headers:
         return None
-    given = {
-        name[len(PREFIX) :].lower(): unquote(value)
-        for name, value in headers.items()
-        if name[: len(PREFIX)].lower() == PREFIX
-    }
+    given = {name[len(PREFIX) :]: unquote(value) for name, value in headers.items() if name.startswith(PREFIX)}
     return _event(given)
 
 

@@ -44,7 +44,7 @@ class Hmac(_Part):
     """Where given, what is signed is the timestamp, a dot and the body."""
 
     def proves(self, headers: Mapping[str, str], body: bytes, now_s: float) -> bool:
-        given = headers.get(self.header)
+        given = headers.get(self.header.lower())
         if given is None:
             return False
         secrets = _bytes(self.secret)
@@ -56,7 +56,7 @@ class Hmac(_Part):
             secrets,
             body,
             given,
-            headers.get(self.timestamp.header, ""),
+            headers.get(self.timestamp.header.lower(), ""),
             now_s=now_s,
             tolerance_s=self.timestamp.tolerance,
             prefix=self.prefix,
@@ -92,8 +92,11 @@ class Verify(_Part):
         return given if isinstance(given, tuple) else (given,) if given is not None else ()
 
     def proves(self, headers: Mapping[str, str], body: bytes, now_s: float) -> bool:
-        """Whether the request may be let in; in constant time, and never raising on what a stranger sent."""
-        authorization = headers.get("Authorization")
+        """Whether a request with these headers, named in lower case, may be let in.
+
+        In constant time, and never raising on what a stranger sent.
+        """
+        authorization = headers.get("authorization")
         if self.hmac is not None:
             return self.hmac.proves(headers, body, now_s)
         if self.basic is not None:

@@ -89,7 +89,7 @@ class ObserveListener:
 
     async def _answer(self, operation: Operation, exchange: Exchange) -> None:
         try:
-            answer = await operation.run(Call({}, None, None, exchange.headers.get("Accept", ""), _MONITORING))
+            answer = await operation.run(Call({}, None, None, exchange.headers.get("accept", ""), _MONITORING))
             assert isinstance(answer, Answer), "no monitoring goes on"
         except Exception:
             logger.exception("%s failed", operation.path)

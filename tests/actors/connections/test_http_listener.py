@@ -379,8 +379,21 @@ async def test_an_old_client_may_keep_its_connection(site: Site) -> None:
         (b"POST /echo HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n", 400),
         (b"POST /echo HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431),
         (b"POST /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431),
-        (b"POST /echo HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 200 + b"\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431),
         (b"CONNECT example.com:443 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: a/b\r\nContent-Type: c/d\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /echo\r\n\r\n", 505),
+        (b"POST /echo HTTP/2.0\r\nHost: localhost\r\n\r\n", 505),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: localhost\r\nX : y\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: localhost\nX: y\n\n", 400),
+        (
+            b"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 30_000,
+            431,
+        ),
     ],
 )
 def test_what_is_no_request_ends_the_connection(run: Run, request_: bytes, status: int) -> None:
@@ -397,6 +410,43 @@ def test_what_is_no_request_ends_the_connection(run: Run, request_: bytes, statu
             await client.closed()
 
     run(main())
+
+
+@scenario()
+async def test_what_stands_behind_a_chunked_body_is_nobodys_header(site: Site) -> None:
+    """Neither of its own request nor of the next one, whoever sends that (RFC 9112, 7.1.2)."""
+    client = await site.client()
+    client.send(b"POST /echo HTTP/1.1\r\n", HEAD, b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-User: a\r\n\r\n")
+    client.send(b"POST /echo HTTP/1.1\r\n", HEAD, b"Content-Length: 1\r\n\r\ny")
+    assert [(await client.answer()).body for _ in range(2)] == [b"x", b"y"]
+    assert all("x-user" not in exchange.headers for exchange in site.exchanges)
+
+
+@scenario()
+async def test_an_offer_of_http_2_is_passed_over(site: Site) -> None:
+    """As Java's client makes it with its first request (RFC 9110, 7.8), body and all."""
+    client = await site.client()
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+    client.send(b"POST /echo?a=1 HTTP/1.1\r\n", HEAD, offer, b"X-A: \xc3\xa9\r\nContent-Length: 5\r\n\r\nhe")
+    client.send(b"llo")
+    answer = await client.answer()
+    assert (answer.status, answer.body, site.exchanges[0].query) == (200, b"hello", "a=1")
+    assert site.exchanges[0].headers["x-a"] == "é"
+    client.send(b"POST /echo HTTP/1.1\r\n", HEAD, offer, b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+    client.send(b"POST /echo HTTP/1.1\r\n", HEAD, b"Content-Length: 1\r\n\r\ny")
+    assert [(await client.answer()).body for _ in range(2)] == [b"x", b"y"]
+
+
+@scenario()
+async def test_lines_of_one_name_are_one_header(site: Site) -> None:
+    """Joined by commas, whatever their case (RFC 9110, 5.3)."""
+    client = await site.client()
+    client.send(
+        b"POST /echo HTTP/1.1\r\n", HEAD, b"X-A: 1 \t\r\nx-a:2\r\nX-B:\r\nX-C: \xff\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert (await client.answer()).status == 200
+    headers = site.exchanges[0].headers
+    assert (headers["x-a"], headers["x-b"], headers["x-c"]) == ("1, 2", "", "ÿ")
 
 
 @scenario()

@@ -14,23 +14,23 @@ BASIC = {"basic": {"ana": "s3cret", "ben": "0ther"}}
 
 
 def basic(text: str) -> Mapping[str, str]:
-    return {"Authorization": f"Basic {b64encode(text.encode()).decode()}"}
+    return {"authorization": f"Basic {b64encode(text.encode()).decode()}"}
 
 
 @pytest.mark.parametrize(
     ("auth", "headers", "query", "user"),
     [
-        (TOKEN, {"Authorization": "Bearer t0ken"}, {}, ""),
-        (TOKEN, {"Authorization": "Bearer t0keN"}, {}, None),
+        (TOKEN, {"authorization": "Bearer t0ken"}, {}, ""),
+        (TOKEN, {"authorization": "Bearer t0keN"}, {}, None),
         (TOKEN, {}, {}, None),
         (TOKEN, {}, {"token": "t0ken"}, None),
         ({**TOKEN, "query": "token"}, {}, {"token": "t0ken"}, ""),
         ({**TOKEN, "query": "token"}, {}, {"token": "x"}, None),
-        ({**TOKEN, "query": "token"}, {"Authorization": "Bearer x"}, {"token": "t0ken"}, None),
-        ({"bearer": ["old", "new"]}, {"Authorization": "Bearer old"}, {}, ""),
+        ({**TOKEN, "query": "token"}, {"authorization": "Bearer x"}, {"token": "t0ken"}, None),
+        ({"bearer": ["old", "new"]}, {"authorization": "Bearer old"}, {}, ""),
         (BASIC, basic("ana:s3cret"), {}, "ana"),
         (BASIC, basic("ana:0ther"), {}, None),
-        (BASIC, {"Authorization": "Bearer s3cret"}, {}, None),
+        (BASIC, {"authorization": "Bearer s3cret"}, {}, None),
     ],
 )
 def test_a_proof_is_taken_or_not(
@@ -61,13 +61,13 @@ def test_a_page_may_come_from_our_own_host_or_where_the_topology_says(
     origin: str | None, host: str, expected: bool
 ) -> None:
     """A page of anybody's can open a WebSocket to anywhere: it is for the server to look."""
-    headers = {"Host": host} | ({} if origin is None else {"Origin": origin})
+    headers = {"host": host} | ({} if origin is None else {"origin": origin})
     assert comes_from(headers, ["https://app.example"]) is expected
 
 
 def test_a_star_lets_every_page_in() -> None:
     """Also one without a name, such as a file."""
-    assert comes_from({"Origin": "null"}, ["*"])
+    assert comes_from({"origin": "null"}, ["*"])
 
 
 @pytest.mark.parametrize("text", ["app.example", "https://app.example/", "https://", "//app.example", "app"])
