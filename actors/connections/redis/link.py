@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from random import random as _random
 from typing import Any, Final
 
@@ -150,22 +151,29 @@ class Link:
         It costs no task and no timer. Its deadline is the connection's, which is given up where no answer comes.
         """
         parts = (len(keys), *keys, *args)
+        # Not a closure that knows itself: the garbage collector would have one of each exchange to find.
+        told = partial(self._called, script, parts, done)
+        self._send_script(script, parts, None).add_done_callback(told)
 
-        def answered(answer: asyncio.Future[Reply]) -> None:
-            error = None if answer.cancelled() else answer.exception()
-            if error is None:
-                done(answer.result())
-            elif _is_unknown_script(error):
-                try:
-                    again = self._send(("EVAL", script.text, *parts), None, None)
-                except StoreAwayError as away:
-                    done(away)
-                else:
-                    again.add_done_callback(answered)
+    def _called(
+        self,
+        script: Script,
+        parts: tuple[Argument, ...],
+        done: Callable[[Reply | Exception], None],
+        answer: asyncio.Future[Reply],
+    ) -> None:
+        error = answer.exception()
+        if error is None:
+            done(answer.result())
+        elif _is_unknown_script(error):
+            try:
+                again = self._send(("EVAL", script.text, *parts), None, None)
+            except StoreAwayError as away:
+                done(away)
             else:
-                done(self._in_words(error))
-
-        self._send_script(script, parts, None).add_done_callback(answered)
+                again.add_done_callback(partial(self._called, script, parts, done))
+        else:
+            done(self._in_words(error))
 
     def _send_script(
         self, script: Script, parts: tuple[Argument, ...], timeout_s: float | None

@@ -85,8 +85,6 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        # Nobody here waits for it to be lower: uvloop writes at once what is more, and else when the turn is over.
-        self._transport.set_write_buffer_limits(high=LARGE)
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._now()
