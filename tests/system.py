@@ -48,6 +48,7 @@ PROGRAMS = {
         Program("mosquitto_pub", "mosquitto-clients", "its command-line clients"),
         Program("postgres", "postgresql", "PostgreSQL, for rows of tables", "/usr/lib/postgresql/*/bin"),
         Program("initdb", "postgresql", "PostgreSQL's folder of data", "/usr/lib/postgresql/*/bin"),
+        Program("luac5.1", "lua5.1", "Lua's compiler, for the scripts that run in Redis"),
         Program("tmux", "tmux", "a terminal whose screen can be read"),
     )
 }

@@ -35,7 +35,7 @@ _SETS: Final[Mapping[State, tuple[str, ...]]] = {
 _REMOVE: Final = (("remove_job", "removeJob"),)
 
 
-class _OperatorScripts(Scripts):
+class OperatorScripts(Scripts):
     """Those that only operators ask for."""
 
     @property
@@ -75,7 +75,7 @@ class Operators:
     def __init__(self, connection: RedisConnection, keys: Keys) -> None:
         self._connection = connection
         self._keys = keys
-        self._scripts = _OperatorScripts()
+        self._scripts = OperatorScripts()
 
     # Looking
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from actors.connections.redis.script import Script
 from actors.core.errors import RouterError
@@ -29,9 +31,23 @@ def package_text(name: str) -> str:
     return path.read_text("utf-8")
 
 
-def as_function(name: str, script: str) -> str:
-    """A Lua function of the package's script of that name, to be called as `name(KEYS, ARGV, redis)`.
+def as_maker(name: str, script: str) -> str:
+    """A Lua function that makes one of the package's script of that name: `name(redis)` is called as `(KEYS, ARGV)`.
 
-    Its `redis` may be the real one, or a table whose `call` looks at what the script asks for.
+    Its `redis` may be the real one, or a table whose `call` looks at what the script asks for. What the script defines
+    of functions is made with it, and not at each call: up to forty of them, which would cost more than the rest.
     """
-    return f"local function {name}(KEYS, ARGV, redis)\n{package_text(script)}\nend\n"
+    functions, rest = _parted(package_text(script))
+    return f"local function {name}(redis)\n{functions}\nreturn function(KEYS, ARGV)\n{rest}\nend\nend\n"
+
+
+_COMMENT: Final = re.compile(r"--\[\[.*?\]\]|--[^\n]*", re.DOTALL)
+_FUNCTION: Final = re.compile(r"^local (?:function \w+|\w+ = function)\b.*?^end\b", re.DOTALL | re.MULTILINE)
+_RCALL: Final = re.compile(r"^local rcall = redis\.call;?[ \t]*$", re.MULTILINE)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """The functions that a script defines, and the rest of it, of which they use nothing but `rcall` (a test looks)."""
+    text = _RCALL.sub("", _COMMENT.sub("", text))
+    functions = _FUNCTION.findall(text)
+    return "\n".join(["local rcall = redis.call", *functions]), _FUNCTION.sub("", text)

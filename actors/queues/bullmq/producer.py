@@ -107,7 +107,9 @@ class Producer:
 
     def _take(self) -> tuple[list[_Taken], list[Argument]]:
         taken: list[_Taken] = []
-        args: list[Argument] = []
+        args: list[Argument] = [b""]
+        options: JobOptions | None = None
+        packed: list[bytes] = []
         size, now = 0, self._now()
         waiting = self._waiting
         while waiting and len(taken) < BATCH and size < BATCH_BYTES:
@@ -116,33 +118,23 @@ class Producer:
                 done(StoreAwayError(f"{self._keys.qualified}: Redis took too long"))
                 continue
             try:
-                args += self._arguments(job)
+                if job.options is not options:
+                    packed.append(self._packed(job.options))
+                    options = job.options
+                args += _arguments(job, len(packed))
             except Exception as error:
                 done(error if isinstance(error, StorageError) else StorageError(f"job {job.id}: {error}"))
                 continue
             size += len(job.data)
             taken.append((job, done))
+        args[0] = msgpack.Packer().pack_array_header(len(packed)) + b"".join(packed)
         return taken, args
 
-    def _arguments(self, job: NewJob) -> tuple[Argument, ...]:
-        options = job.options
+    def _packed(self, options: JobOptions) -> bytes:
         if options is not self._options:
             # Mostly all jobs of an actor have the same.
             self._options, self._packed_options = options, msgpack.packb(encode_options(options))
-        deduplication = "" if options.deduplication is None else options.deduplication.id
-        key = f"{self._keys.root}de:{deduplication}" if deduplication else None
-        packed: list[Any] = [self._keys.root, job.id, job.name, job.timestamp_ms, None, None, None, None, key]
-        return (
-            "d" if options.delay_ms else "p" if options.priority else "s",
-            msgpack.packb(packed),
-            job.data,
-            # Without the id, which Node's has here too and never reads: so thousands of jobs have the same text.
-            self._packed_options,
-            job.id,
-            job.envelope or "",
-            job.key.encode() if job.key else b"",
-            deduplication,
-        )
+        return self._packed_options
 
     def _tell(self, taken: Sequence[_Taken], results: Sequence[object]) -> None:
         for (job, done), result in zip(taken, results, strict=True):
@@ -159,3 +151,20 @@ class Producer:
             int(str(result)), f"BullMQ answers {result}"
         )
         return StorageError(f"{self._keys.qualified}: job {job.id} cannot be added: {why}")
+
+
+def _arguments(job: NewJob, place: int) -> tuple[Argument, ...]:
+    """Of one job, whose options are in the list of them at this place; raises for what is no text."""
+    options = job.options
+    return (
+        b"d" if options.delay_ms else b"p" if options.priority else b"s",
+        place,
+        job.name.encode(),
+        # As text: to print a number costs Redis as much as to write it.
+        str(job.timestamp_ms),
+        job.data.encode(),
+        job.id.encode(),
+        job.envelope.encode() if job.envelope else b"",
+        job.key.encode() if job.key else b"",
+        b"" if options.deduplication is None else options.deduplication.id.encode(),
+    )

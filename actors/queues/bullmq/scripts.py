@@ -1,6 +1,6 @@
 """The scripts a queue in Redis runs: BullMQ's as they are, and compositions of them.
 
-A composition makes each script of the package a Lua function (`as_function`), and calls it for each of many jobs; so
+A composition makes each script of the package a Lua function (`as_maker`), and calls it for each of many jobs; so
 one exchange carries a whole batch, and what we keep beside a job is written in the same transaction.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.connections.redis.script import Script
-from actors.queues.bullmq.package import as_function, package_script
+from actors.queues.bullmq.package import as_maker, package_script
 
 _FOLDER: Final = Path(__file__).parent / "lua"
 
@@ -23,7 +23,7 @@ class Scripts:
     def add(self) -> Script:
         """Adds jobs, in their order."""
         functions = (("add_standard", "addStandardJob"), ("add_delayed", "addDelayedJob"))
-        return _composed("add", (*functions, ("add_prioritized", "addPrioritizedJob")), ("quick", "order"))
+        return _composed("add", (*functions, ("add_prioritized", "addPrioritizedJob")), ("quick", "adding", "order"))
 
     @property
     def turn(self) -> Script:
@@ -66,7 +66,7 @@ class Scripts:
 
 @lru_cache(maxsize=32)
 def _composed(name: str, functions: tuple[tuple[str, str], ...], parts: tuple[str, ...]) -> Script:
-    package = [as_function(ours, theirs) for ours, theirs in functions]
+    package = [as_maker(ours, theirs) for ours, theirs in functions]
     return Script(name, "\n".join([_own("once"), *package, *map(_own, ("root", *parts, name))]))
 
 

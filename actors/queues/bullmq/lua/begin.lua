@@ -1,4 +1,4 @@
--- A consumer begins. Wants the package's script as stalled, and what order.lua and stalling.lua have.
+-- A consumer begins. Wants a maker of the package's script as stalled, and what order.lua and stalling.lua have.
 -- ARGV[1], packed: now, token, identity, living (tokens), takes_back, sign (false: no order), most (stalls).
 -- Returns the ids of the jobs that an earlier process of this identity had in hand: they wait again, as stalled.
 local asked = cmsgpack.unpack(ARGV[1])
@@ -41,8 +41,8 @@ if is_one_dead then
     end
   end
   if redis.call('EXISTS', THESE) == 1 then
-    back = stalled({THESE, root .. 'wait', root .. 'active', CHECK, root .. 'meta', root .. 'paused', root .. 'marker',
-      root .. 'events', root .. 'repeat'}, {asked.most, root, asked.now, 60000}, in_turn)
+    back = stalled(in_turn)({THESE, root .. 'wait', root .. 'active', CHECK, root .. 'meta', root .. 'paused', root .. 'marker',
+      root .. 'events', root .. 'repeat'}, {asked.most, root, asked.now, 60000})
   end
   redis.call('DEL', THESE, CHECK)
 end

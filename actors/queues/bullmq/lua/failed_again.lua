@@ -1,4 +1,4 @@
--- A failed job waits again, with all its attempts. Wants the package's script as reprocess.
+-- A failed job waits again, with all its attempts. Wants a maker of the package's script as reprocess.
 local function again(id)
   local key = root .. id
   local read, options = pcall(cjson.decode, redis.call('HGET', key, 'opts') or '{}')
@@ -8,7 +8,7 @@ local function again(id)
   for _, name in ipairs({'events', 'failed', 'wait', 'meta', 'active', 'marker', 'prioritized', 'pc'}) do
     keys[#keys + 1] = root .. name
   end
-  local done = reprocess(keys, {id, push, 'failedReason', 'failed', '1', '1'}, redis)
+  local done = reprocess(redis)(keys, {id, push, 'failedReason', 'failed', '1', '1'})
   if done ~= 1 then redis.call('ZREM', root .. 'failed', id) end
   return done == 1
 end

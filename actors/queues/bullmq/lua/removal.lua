@@ -1,4 +1,4 @@
--- Deletes a job, and gives up its order key. Wants the package's script as remove_job, and what order.lua has.
+-- Deletes a job, and gives up its order key. Wants a maker of the package's script as remove_job, and what order.lua has.
 
 -- `listed` is the list or the set that it is in, where that is known: the package's script would look through whole
 -- lists for it.
@@ -12,7 +12,7 @@ local function remove_one(id, children, listed)
     end
     return redis.call(command, ...)
   end}
-  local done = remove_job({key, root .. 'repeat'}, {id, children, root}, near)
+  local done = remove_job(near)({key, root .. 'repeat'}, {id, children, root})
   if done == 1 and order then
     if redis.call('ZREM', PARKED, id) == 1 then
       redis.call('LREM', root .. 'pm:line:' .. order, 1, id)

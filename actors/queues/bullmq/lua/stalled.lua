@@ -1,10 +1,10 @@
--- Brings back jobs whose worker died. Wants the package's script as stalled, and what order.lua and stalling.lua have.
+-- Brings back jobs whose worker died. Wants a maker of the package's script as stalled, and what order.lua and stalling.lua have.
 -- ARGV[1], packed: now, most (stalls), interval (milliseconds), cursor (in the hash of owners).
 -- Returns the ids of the jobs that wait again, and the cursor to go on with.
 local asked = cmsgpack.unpack(ARGV[1])
-local back = stalled({root .. 'stalled', root .. 'wait', root .. 'active', root .. 'stalled-check', root .. 'meta',
+local back = stalled(in_turn)({root .. 'stalled', root .. 'wait', root .. 'active', root .. 'stalled-check', root .. 'meta',
   root .. 'paused', root .. 'marker', root .. 'events', root .. 'repeat'},
-  {asked.most, root, asked.now, asked.interval}, in_turn)
+  {asked.most, root, asked.now, asked.interval})
 
 -- Owners that others have deleted or finished hold nobody back for longer than until now.
 local MOST = 1000

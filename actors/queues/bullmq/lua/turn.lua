@@ -1,5 +1,5 @@
--- Finishes jobs, and claims others. Wants the package's scripts as move_to_finished, move_to_delayed, retry_job,
--- release_job and claim, and what order.lua has.
+-- Finishes jobs, and claims others. Wants makers of the package's scripts as move_to_finished, move_to_delayed, retry_job,
+-- release_job and claim, and what quick.lua and order.lua have.
 -- ARGV[1], packed: now, token, seq, ack (the last turn whose answer arrived), want, claim (packed options of
 --   the package), sign (what usable order keys begin with; false: no order), keys (ids and order keys to be kept).
 -- Then for each finished job: kind (c, f, r, b: given back), id, the turn that it was first told in, order key,
@@ -40,6 +40,7 @@ local function finished_keys(target)
     at('metrics:' .. target), MARKER}
 end
 
+local finish_one, claim_one
 local keys_of = {c = finished_keys('completed'), f = finished_keys('failed')}
 local has_owners = redis.call('EXISTS', OWNERS) == 1
 
@@ -51,8 +52,9 @@ local function finish_for_good(kind, first, id)
     behind = redis.call('HMGET', root .. 'dn:' .. deduplication, 'jid', 'pm', 'pmk')
   end
   local is_done = kind == 'c'
-  local code = move_to_finished(keys, {id, now, is_done and 'returnvalue' or 'failedReason', ARGV[first + 4],
-    is_done and 'completed' or 'failed', '', root, ARGV[first + 5], ARGV[first + 6]}, quick)
+  finish_one = finish_one or move_to_finished(quick)
+  local code = finish_one(keys, {id, now, is_done and 'returnvalue' or 'failedReason', ARGV[first + 4],
+    is_done and 'completed' or 'failed', '', root, ARGV[first + 5], ARGV[first + 6]})
   if code == 0 then
     if has_owners and ARGV[first + 3] ~= '' then
       give_up_key(id, ARGV[first + 3])
@@ -73,8 +75,8 @@ local function finish(first)
   if kind == 'c' or kind == 'f' then
     return finish_for_good(kind, first, id)
   elseif kind == 'b' then
-    local code = release_job({ACTIVE, WAIT, STALLED, PAUSED, META, LIMITER, PRIORITIZED, MARKER, EVENTS},
-      {id, token, root .. id}, quick)
+    local code = release_job(quick)({ACTIVE, WAIT, STALLED, PAUSED, META, LIMITER, PRIORITIZED, MARKER, EVENTS},
+      {id, token, root .. id})
     if code >= 0 then
       -- Of those with a priority the package tells nobody.
       if redis.call('ZREM', PRIORITIZED, id) == 1 then to_the_front(id) end
@@ -82,11 +84,11 @@ local function finish(first)
     end
     return code
   elseif ARGV[first + 4] == '0' then
-    return retry_job({ACTIVE, WAIT, PAUSED, root .. id, META, EVENTS, DELAYED, PRIORITIZED, PC, MARKER, STALLED},
-      {root, now, ARGV[first + 5], id, token, ARGV[first + 6]}, quick)
+    return retry_job(quick)({ACTIVE, WAIT, PAUSED, root .. id, META, EVENTS, DELAYED, PRIORITIZED, PC, MARKER, STALLED},
+      {root, now, ARGV[first + 5], id, token, ARGV[first + 6]})
   end
-  return move_to_delayed({MARKER, ACTIVE, PRIORITIZED, DELAYED, root .. id, EVENTS, META, STALLED, WAIT, LIMITER, PC},
-    {root, now, id, token, ARGV[first + 4], '0', ARGV[first + 6], '0'}, quick)
+  return move_to_delayed(quick)({MARKER, ACTIVE, PRIORITIZED, DELAYED, root .. id, EVENTS, META, STALLED, WAIT, LIMITER, PC},
+    {root, now, id, token, ARGV[first + 4], '0', ARGV[first + 6], '0'})
 end
 
 local codes = {}
@@ -192,7 +194,8 @@ end
 local claim_keys = {WAIT, ACTIVE, PRIORITIZED, EVENTS, STALLED, LIMITER, DELAYED, PAUSED, META, PC, MARKER}
 local claim_args = {root, now, asked.claim}
 while #jobs < asked.want do
-  local is_well, got = pcall(claim, claim_keys, claim_args, source)
+  claim_one = claim_one or claim(source)
+  local is_well, got = pcall(claim_one, claim_keys, claim_args)
   if not is_well then
     if got == KEYLESS then
       look_ahead(redis.call('LRANGE', WAIT, -asked.want, -1))
