@@ -39,7 +39,7 @@ from actors.queues.options import (
 from actors.queues.order_key import signature_of
 from actors.queues.producer import Producer
 from actors.queues.spill import Spills
-from actors.queues.worker import QueueWorker
+from actors.queues.worker_pool import WorkerPool
 
 SQLITE: Final = "sqlite"
 ONLY_REDIS: Final = ("prefix", "when_down")
@@ -205,7 +205,7 @@ class Queue(AsyncioActor):
         self._producer = Producer(context.name, self._store, context.outlet)
         self._producer.spills = options.when_down == "spill"
         self._undo: list[Callable[[], None]] = []
-        self._worker: QueueWorker | None = None
+        self._workers: WorkerPool | None = None
         self._draining = False
         self._unordered = 0
 
@@ -240,12 +240,12 @@ class Queue(AsyncioActor):
 
     @property
     def finished(self) -> Mapping[str, int]:
-        return {} if self._worker is None else self._worker.finished
+        return {} if self._workers is None else self._workers.finished
 
     def about(self) -> Mapping[str, str | int]:
         told: dict[str, str | int] = {"queue": self._name, "store": self._options.store}
-        if self._worker is not None:
-            told["in hand"] = self._worker.owed
+        if self._workers is not None:
+            told["in hand"] = self._workers.owed
         if self._producer.away is not None:
             told["away"] = self._producer.away
         if self.spilled:
@@ -256,8 +256,8 @@ class Queue(AsyncioActor):
 
     @property
     def owed(self) -> int:
-        """Jobs that its worker has in hand."""
-        return 0 if self._worker is None else self._worker.owed
+        """Jobs that its workers have in hand."""
+        return 0 if self._workers is None else self._workers.owed
 
     # Its life
 
@@ -271,7 +271,7 @@ class Queue(AsyncioActor):
             self._undo.append(spill.attach(store, self._producer.give_up))
         self._undo.append(store.watch(self._is_there, self._is_away))
         identity = f"{await kept_identity(spills.state_dir)}.{context.name}"
-        self._worker = QueueWorker(
+        self._workers = WorkerPool(
             store,
             self._consumer_options(identity),
             source=context.name,
@@ -280,14 +280,14 @@ class Queue(AsyncioActor):
             clock=context.clock,
             events=context.events,
         )
-        self.spawn(self._work(self._worker))
+        self.spawn(self._work(self._workers))
         self.spawn(self._schedule())
 
-    async def _work(self, worker: QueueWorker) -> None:
+    async def _work(self, workers: WorkerPool) -> None:
         """A queue that no route begins at has no worker in its store."""
         await self._context.outlet.room()
         if not self._draining:
-            worker.start(self.spawn)
+            workers.start(self.spawn)
 
     def _consumer_options(self, identity: str) -> ConsumerOptions:
         options, limiter = self._options, self._options.limiter
@@ -305,15 +305,15 @@ class Queue(AsyncioActor):
 
     def on_drain(self) -> None:
         self._draining = True
-        if self._worker is not None:
-            self._worker.drain()
+        if self._workers is not None:
+            self._workers.drain()
 
     async def on_stop(self) -> None:  # type: ignore[override]  # our hooks may be coroutine functions
         undo, self._undo = self._undo, []
         for each in reversed(undo):
             each()
-        if self._worker is not None:
-            await self._worker.close()
+        if self._workers is not None:
+            await self._workers.close()
 
     # The store comes and goes
 

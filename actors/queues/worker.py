@@ -21,6 +21,7 @@ from actors.queues.handover import Handover
 from actors.queues.job import Job
 from actors.queues.job_log import JobLog
 from actors.queues.locks import Locks
+from actors.queues.outage import Outage
 
 REFUSED_WAIT_S: Final = 1.0
 """Before the next claim, when a route has given one back and has not said when to ask again."""
@@ -54,6 +55,7 @@ class QueueWorker:
         outlet: Outlet,
         clock: Clock,
         events: Events,
+        outage: Outage,
         random: Callable[[], float] = any_random,
     ) -> None:
         """`source` is the actor that its messages come out of."""
@@ -63,6 +65,7 @@ class QueueWorker:
         self._concurrency = concurrency
         self._clock = clock
         self._events = events
+        self._outage = outage
         self._random = random
         self._log = JobLog(store, clock)
         self._consumer: Consumer | None = None
@@ -160,7 +163,8 @@ class QueueWorker:
             else:
                 if failures:
                     failures = 0
-                    self._store_is_back()
+                    self._may_claim = True
+                    self._outage.over(self)
 
     def _begin_with(self, consumer: Consumer) -> None:
         self._consumer = consumer
@@ -210,9 +214,7 @@ class QueueWorker:
 
     async def _store_failed(self, error: StorageError, failures: int) -> None:
         """Wait until it is worth trying again."""
-        if failures == 1:
-            text = f"{self._source}: queue {self._store.name} cannot be worked for now: {error}"
-            self._notice(text, "warning", unfinished=self.owed)
+        self._outage.hit(self, error)
         timer = self._clock.call_at(self._clock.now() + BACKOFF.delay(failures, self._random()), self._wake)
         unwatch = self._store.watch(self._wake, lambda why: None) if failures > 1 else None
         try:
@@ -221,10 +223,6 @@ class QueueWorker:
             timer.cancel()
             if unwatch is not None:
                 unwatch()
-
-    def _store_is_back(self) -> None:
-        self._may_claim = True
-        self._notice(f"{self._source}: queue {self._store.name} is worked again", "info")
 
     # Waiting
 
@@ -326,13 +324,13 @@ class QueueWorker:
 
     def _warn_of_lost(self, count: int) -> None:
         text = f"{self._source}: {count} jobs of queue {self._store.name} were taken away while they were worked"
-        self._notice(f"{text}, and may be worked twice: their locks had expired", "warning")
+        self._notice(f"{text}, and may be worked twice: their locks had expired")
 
     def _came_back(self, count: int) -> None:
         text = f"{self._source}: {count} jobs of queue {self._store.name} came back: their worker had died"
-        self._notice(text, "warning")
+        self._notice(text)
         self._may_claim = True
         self._wake()
 
-    def _notice(self, text: str, level: str, **fields: object) -> None:
-        self._events.emit(Notice(text, level, tuple(fields.items())))
+    def _notice(self, text: str) -> None:
+        self._events.emit(Notice(text, "warning"))

@@ -18,6 +18,7 @@ from actors.queues.attempt import Attempt
 from actors.queues.contract import Added, Consumer, ConsumerOptions, Finish, QueueStore, Turn
 from actors.queues.handover import HOLD_S
 from actors.queues.job import Backoff, Job, JobOptions, NewJob, State
+from actors.queues.outage import Outage
 from actors.queues.worker import QueueWorker
 from tests.loop import Run
 from tests.queues import SqlitePlace
@@ -122,6 +123,7 @@ class Works:
             outlet=outlet or self.outlet,
             clock=self.clock,
             events=self.events,
+            outage=Outage("inbound", "q", self.events, unfinished=lambda: made.owed),
             random=lambda: 0.0,
         )
         self.workers.append(made)
