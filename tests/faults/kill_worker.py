@@ -32,7 +32,7 @@ actors:
     type: queue
     store: redis
     queue: faults
-    concurrency: 8
+    concurrency: 16
     order_by: "{{{{ data.key }}}}"
     attempts: 3
     max_stalled: 100

@@ -31,7 +31,7 @@ actors:
     store: redis
     queue: {queue}
     when_down: spill
-    concurrency: 8
+    concurrency: 16
     order_by: "{{{{ data.key }}}}"
     attempts: 10
     backoff: {{type: fixed, delay: 100ms}}

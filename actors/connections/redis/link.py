@@ -163,17 +163,21 @@ class Link:
         answer: asyncio.Future[Reply],
     ) -> None:
         error = answer.exception()
-        if error is None:
-            done(answer.result())
-        elif _is_unknown_script(error):
+        told = None if error is None else self._in_words(error)
+        if error is not None and _is_unknown_script(error):
             try:
                 again = self._send(("EVAL", script.text, *parts), None, None)
             except StoreAwayError as away:
-                done(away)
+                told = away
             else:
                 again.add_done_callback(partial(self._called, script, parts, done))
-        else:
-            done(self._in_words(error))
+                return
+        try:
+            done(answer.result() if told is None else told)
+        except Exception as raised:
+            # The loop would write into the log all that was sent.
+            message = f"{self._login.server}: what was told of an answer raised"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": raised})
 
     def _send_script(
         self, script: Script, parts: tuple[Argument, ...], timeout_s: float | None
