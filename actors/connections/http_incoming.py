@@ -29,14 +29,6 @@ _names: dict[bytes, str] = {}
 _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 
-def _decoded(value: bytes) -> str:
-    """Of a header: UTF-8 where it is that, else Latin-1, so that it always is text."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
 class Incoming:
     """A request whose head has arrived."""
 
@@ -229,7 +221,11 @@ class Arrivals:
             name = written.decode("ascii").lower()
             if len(_names) < _MOST_NAMES:
                 _names[written] = name
-        text = _decoded(value).rstrip(" \t")
+        try:
+            text = value.decode().rstrip(" \t")
+        except UnicodeDecodeError:
+            # Of older clients, and always text: every byte is a character of it.
+            text = value.decode("latin-1").rstrip(" \t")
         headers = self._headers
         if name in headers:
             self._repeat(name, text)

@@ -6,6 +6,7 @@ import codecs
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,8 @@ Decode = Literal["auto", "json", "text", "bytes", "form"]
 
 MAX_DEPTH: Final = 64
 MAX_FORM_FIELDS: Final = 1000
+CONTENT_TYPES: Final = 256
+"""So many are remembered with what they mean: mostly the same ones come again."""
 
 _Kind = Literal["json", "text", "bytes", "form", "unknown"]
 _PLACE: Final = re.compile(r"(?P<what>.*) at line (?P<line>\d+) column (?P<column>\d+)", re.DOTALL)
@@ -83,6 +86,7 @@ def _expressible(value: Any) -> Any:
     raise ValueError(f"{type(value).__name__} has no form in JSON")
 
 
+@lru_cache(CONTENT_TYPES)
 def _kind(content_type: str | None) -> _Kind:
     if content_type is None:
         return "unknown"
@@ -163,6 +167,7 @@ def _check_depth(source: bytes | str, data: Any, max_depth: int, content_type: s
         ]
 
 
+@lru_cache(CONTENT_TYPES)
 def _charset(content_type: str | None) -> str:
     match = _CHARSET.search(content_type or "")
     if match is None:

@@ -99,15 +99,18 @@ class _Adding(Deferred):
     __slots__ = ("_job", "_message", "_parts", "_producer")
 
     def __init__(self, producer: Producer, message: Message, parts: _Parts) -> None:
-        super().__init__()
+        # In place of the initialiser above it: this is made for every message.
+        self._actor = None
+        self._envelope = None
+        self._early = None
         self._producer = producer
         self._message = message
         self._parts = parts
         self._job: NewJob | None = None
 
     def attach(self, actor: AsyncioActor, envelope: Envelope) -> None:
-        super().attach(actor, envelope)
-        self._job = job = NewJob(self._producer.job_id(self._message, self.sender), *self._parts)
+        self._actor, self._envelope = actor, envelope
+        self._job = job = NewJob(self._producer.job_id(self._message, envelope.sender), *self._parts)
         self._producer.keep(self, job)
 
     def told(self, result: Added | Exception) -> None:
