@@ -24,6 +24,7 @@ OTHER_CODING: Final = Refusal(501, "no transfer coding but chunked is known here
 CHUNKED_TOO_EARLY: Final = Refusal(400, "HTTP/1.0 has no chunks")
 
 _MOST_NAMES: Final = 1000
+_LONGEST_NAME: Final = 64
 _names: dict[bytes, str] = {}
 """Names of headers as they were written, and in lower case: mostly the same ones come again."""
 _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
@@ -219,7 +220,7 @@ class Arrivals:
         name = _names.get(written)
         if name is None:
             name = written.decode("ascii").lower()
-            if len(_names) < _MOST_NAMES:
+            if len(name) <= _LONGEST_NAME and len(_names) < _MOST_NAMES:
                 _names[written] = name
         try:
             text = value.decode().rstrip(" \t")
