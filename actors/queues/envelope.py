@@ -16,6 +16,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from actors.core.errors import DecodeError, DeliveryError
 from actors.core.message import NO_ATTRIBUTES, NO_HEADERS, Message
 from actors.kit import codecs
+from actors.kit.counted import parted
 from actors.queues.job import Job
 
 DEEPEST: Final = 200
@@ -85,11 +86,13 @@ def undecoded(job: Job, source: str) -> Message:
 def job_id(message: Message, sender: str, actor: str) -> str:
     """The same for the same message from the same route to the same actor, so that adding it again adds nothing.
 
-    BullMQ takes no colons and no numbers.
+    BullMQ takes no colons and no numbers. What counts up in a message's id does so in that of its job.
     """
+    stem, number = parted(message.id)
     # A NUL is in no name of a route or an actor, so no two triples are one text.
-    text = f"{sender}\0{actor}\0{message.id}"
-    return "pm-" + hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=_HASH_BYTES).hexdigest()
+    text = f"{sender}\0{actor}\0{stem}"
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=_HASH_BYTES).hexdigest()
+    return f"pm-{digest}" if number is None else f"pm-{digest}-{number}"
 
 
 def _foreign(job: Job, source: str, data: Any) -> Message:

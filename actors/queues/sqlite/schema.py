@@ -95,12 +95,12 @@ CREATE TEMP VIEW new_queue_jobs AS
     SELECT row, queue, state, rank, place, hash, priority, timestamp_ms, scheduled, key, fixed, envelope, data
     FROM queue_jobs JOIN queue_payloads USING (row);
 CREATE TEMP TRIGGER queue_job_comes INSTEAD OF INSERT ON new_queue_jobs BEGIN
-    SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue_ids WHERE hash = new.hash);
+    INSERT OR IGNORE INTO queue_ids (hash, row) VALUES (new.hash, new.row);
+    SELECT RAISE(IGNORE) WHERE changes() = 0;
     INSERT INTO queue_jobs (row, queue, state, rank, place, hash, priority, timestamp_ms, scheduled, key)
         VALUES (new.row, new.queue, new.state, new.rank, new.place, new.hash, new.priority, new.timestamp_ms,
             new.scheduled, new.key);
     INSERT INTO queue_payloads (row, fixed, envelope, data) VALUES (new.row, new.fixed, new.envelope, new.data);
-    INSERT INTO queue_ids (hash, row) VALUES (new.hash, new.row);
     INSERT INTO queue_counts (queue, state, jobs) VALUES (new.queue, new.state, 1)
         ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + 1;
 END;

@@ -123,8 +123,14 @@ def test_ids_of_jobs_are_what_bullmq_takes_and_always_the_same(id: str, sender: 
     message = Message(id, "in", None)
     made = job_id(message, sender, actor)
     check_id(made)
-    assert re.fullmatch(r"pm-[0-9a-f]{32}", made)
+    assert re.fullmatch(r"pm-[0-9a-f]{32}(-[1-9][0-9]{0,14})?", made)
     assert made == job_id(message.with_data(1), sender, actor)
+
+
+def test_ids_of_jobs_count_up_as_those_of_messages_do() -> None:
+    """An index of them is then written at one place."""
+    first, second = (job_id(Message(f"m-{number}", "in", None), "a", "b") for number in (9, 10))
+    assert first.removesuffix("-9") == second.removesuffix("-10")
 
 
 def test_ids_of_jobs_tell_messages_routes_and_actors_apart() -> None:
