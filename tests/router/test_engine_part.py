@@ -159,6 +159,7 @@ def test_a_start_resumes_the_revision_in_its_part(run: Run, state: Path) -> None
     run(main())
 
 
+@pytest.mark.slow
 def test_what_a_route_elsewhere_has_in_the_journal_waits(run: Run, state: Path) -> None:
     """It is no dead letter: the route is in the file. The next start with it takes it up."""
 

@@ -76,6 +76,7 @@ def test_a_message_goes_into_the_routes_of_a_source_or_straight_to_a_target(
     run(scenario())
 
 
+@pytest.mark.slow
 def test_what_is_not_taken_says_why(run: Run, state: Path, folder: Path) -> None:
     """Unknown, refused, away, crashed, too slow, held back, and a source from which no route begins."""
 

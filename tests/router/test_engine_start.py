@@ -81,6 +81,7 @@ def test_targets_start_before_routes_and_sources_last(run: Run, state: Path) -> 
 
 
 @pytest.mark.parametrize("start", ["crash", "never"])
+@pytest.mark.slow
 def test_an_actor_that_does_not_get_ready_does_not_stop_the_start(
     run: Run, state: Path, start: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

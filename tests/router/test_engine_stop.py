@@ -76,6 +76,7 @@ def test_what_is_in_flight_settles(run: Run, state: Path) -> None:
 
 
 @pytest.mark.parametrize("durable", ["false", "true"])
+@pytest.mark.slow
 def test_what_does_not_settle_in_time_is_refused_or_on_disk(run: Run, state: Path, durable: str) -> None:
     """It is no failed attempt of its target: with one attempt allowed it still is no dead letter."""
 
@@ -132,6 +133,7 @@ routes: {r: {from: tap, to: sink}}
     run(scenario(), deadline_s=10)
 
 
+@pytest.mark.slow
 def test_clients_that_wait_for_the_end_are_told_to_come_again(run: Run, state: Path) -> None:
     """503 with Retry-After: neither left hanging nor cut off. It is so for durable routes too."""
 

@@ -110,6 +110,7 @@ routes: {r: {from: tap, to: a, concurrency: 200, timeout: 1h}}
 
 
 @pytest.mark.parametrize("start", ["crash", "never"])
+@pytest.mark.slow
 def test_a_new_actor_that_does_not_get_ready_ends_the_swap(
     run: Run, state: Path, start: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

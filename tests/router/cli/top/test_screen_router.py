@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from router.cli.client import Client
 from router.cli.top.feed import Feed
 from tests.loop import Run
@@ -27,6 +29,7 @@ def feed(api: Api) -> Feed:
     return Feed(Client(api.engine.state_dir.path / "control.sock"), every_s=EVERY_S)
 
 
+@pytest.mark.slow
 def test_what_a_router_does_is_seen_as_it_happens(run: Run) -> None:
     """Counters, what waits and why, in the table and in the detail."""
 
