@@ -21,7 +21,7 @@ class Limits:
     """What a listener bears from its clients; sizes in bytes."""
 
     head_size: int = 16 * 1024
-    """Of a request line or one header, and of a whole head that arrives in pieces."""
+    """Of a whole head: the target, and all names and values."""
     headers: int = 100
     receive_timeout_s: float = 8.0
     """From a request's first byte to its last."""

@@ -110,7 +110,7 @@ class _Adding(Deferred):
 
     def attach(self, actor: AsyncioActor, envelope: Envelope) -> None:
         self._actor, self._envelope = actor, envelope
-        self._job = job = NewJob(self._producer.job_id(self._message, envelope.sender), *self._parts)
+        self._job = job = NewJob(self._producer.job_id(self._message, self.sender), *self._parts)
         self._producer.keep(self, job)
 
     def told(self, result: Added | Exception) -> None:

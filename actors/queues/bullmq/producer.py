@@ -33,6 +33,9 @@ WAITING: Final = 100_000
 _MISSING_PARENT: Final = -5
 _OTHER_PARENT: Final = -7
 
+_PACKER: Final = msgpack.Packer()
+"""Made once: each has a buffer of 256 KiB."""
+
 _Taken = tuple[NewJob, Done]
 
 
@@ -127,7 +130,7 @@ class Producer:
                 continue
             size += len(job.data)
             taken.append((job, done))
-        args[0] = msgpack.Packer().pack_array_header(len(packed)) + b"".join(packed)
+        args[0] = _PACKER.pack_array_header(len(packed)) + b"".join(packed)
         return taken, args
 
     def _packed(self, options: JobOptions) -> bytes:
